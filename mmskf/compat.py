@@ -1,0 +1,158 @@
+"""Repairs that the OpenMMLab stack needs on current PyTorch, numpy and huggingface_hub.
+
+Every repair is one function that says why it is there and does nothing where it is not needed. :func:`apply_all` runs
+when ``mmskf`` is imported, before anything of mmagic or mmsegmentation is. Nothing else in the package knows of them.
+"""
+import functools
+import importlib
+import importlib.util
+import os
+import pickle
+import sys
+import types
+import warnings
+
+import numpy as np
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader, load_from_http, load_from_local
+from mmengine.utils import digit_version
+
+MIN_TORCH = '2.6'
+
+
+def require_safe_torch():
+    """``torch.load`` refuses pickles that run code by default only since torch 2.6.
+
+    Raises:
+        ImportError: With an older torch.
+    """
+    if digit_version(torch.__version__) < digit_version(MIN_TORCH):
+        raise ImportError(f'mmskf needs torch >= {MIN_TORCH} (checkpoints load without running code only from there on), '
+                          f'found torch {torch.__version__}: pip install -U torch torchvision')
+
+
+def restore_numpy_bool8():
+    """mmagic 1.2 reads ``numpy.bool8`` when it is imported; numpy 2 has dropped the name."""
+    if not hasattr(np, 'bool8'):
+        np.bool8 = np.bool_
+
+
+def restore_cached_download():
+    """diffusers 0.28 (imported by mmagic) imports ``cached_download``, which huggingface_hub 0.26 has dropped."""
+    import huggingface_hub
+    if not hasattr(huggingface_hub, 'cached_download'):
+        huggingface_hub.cached_download = huggingface_hub.hf_hub_download
+
+
+def keep_imports_quiet_and_local():
+    """albumentations asks the network for a newer version of itself, and diffusers 0.28 warns about its own imports."""
+    os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
+    warnings.filterwarnings('ignore', category=FutureWarning, module=r'diffusers\.')
+    warnings.filterwarnings('ignore', message='`torch.jit.script`', category=FutureWarning)
+
+
+class _MissingOps(types.ModuleType):
+    """Stands in for ``mmcv._ext`` while ``mmcv.ops`` is imported: each op exists and says what it lacks when called."""
+
+    def __getattr__(self, name):
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def missing_op(*args, **kwargs):
+            raise RuntimeError(f'mmcv.ops needs its compiled op "{name}", but mmcv-lite is installed, which has none. mmskf '
+                               'itself uses no compiled op; for a network that does, replace it by the full mmcv: '
+                               'pip uninstall mmcv-lite && mim install "mmcv>=2.1.0,<2.2.0"')
+
+        return missing_op
+
+
+def import_ops_of_mmcv_lite():
+    """mmagic and mmsegmentation import ``mmcv.ops``, which needs compiled code that mmcv-lite lacks.
+
+    The stand-in is taken out again, since mmengine looks ``mmcv._ext`` up to learn whether mmcv is the full one.
+    """
+    if importlib.util.find_spec('mmcv._ext') is None:
+        sys.modules['mmcv._ext'] = _MissingOps('mmcv._ext')
+        try:
+            import mmcv.ops  # noqa: F401
+        finally:
+            del sys.modules['mmcv._ext']
+
+
+def allow_training_state_in_checkpoints():
+    """A checkpoint of mmengine's Runner holds its log history: numpy numbers inside ``HistoryBuffer``.
+
+    These classes only hold data, so that ``torch.load(weights_only=True)`` may build them when a training is resumed.
+    """
+    numpy2 = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
+    multiarray = importlib.import_module('numpy._core.multiarray' if numpy2 else 'numpy.core.multiarray')
+    numbers = {type(np.dtype(number)) for number in (np.float64, np.float32, np.int64)}
+    # A checkpoint names numpy's functions by the module of the numpy that wrote it: "numpy._core" is new in 2.0.
+    functions = [(function, f'{module}.multiarray.{function.__name__}') for module in ('numpy.core', 'numpy._core')
+                 for function in (multiarray._reconstruct, multiarray.scalar)]
+    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, *numbers, *functions])
+
+
+def _explain_refusal(load):
+
+    @functools.wraps(load)
+    def wrapper(filename, *args, **kwargs):
+        try:
+            return load(filename, *args, **kwargs)
+        except pickle.UnpicklingError as error:
+            reason = str(error).strip().splitlines()[-1] if 'WeightsUnpickler' not in str(error) else next(
+                line.strip() for line in str(error).splitlines() if 'WeightsUnpickler' in line)
+            raise pickle.UnpicklingError(
+                f'Refused to load {filename}: it is no plain checkpoint, but a file that is damaged or would run code while '
+                f'it loads ({reason}). If you trust who made it, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for one run, or '
+                "save it again as weights only: torch.save({'state_dict': model.state_dict()}, path)") from None
+
+    return wrapper
+
+
+def load_checkpoints_safely():
+    """mmengine loads URLs with ``weights_only=False``, and torch's refusal of a file does not name it.
+
+    Files are loaded by torch's default, which is safe; URLs are told to be. Both explain a refusal.
+    """
+    if hasattr(CheckpointLoader._schemes[''], '__wrapped__'):
+        return
+
+    @_explain_refusal
+    def load_url(filename, map_location=None, model_dir=None, progress=os.isatty(2)):
+        return torch.hub.load_state_dict_from_url(
+            filename, model_dir=model_dir, map_location=map_location, progress=progress, weights_only=True)
+
+    CheckpointLoader.register_scheme('', _explain_refusal(load_from_local), force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_url, force=True)
+
+
+def init_distributed_without_gpu(launcher):
+    """mmengine's ``init_dist`` calls ``torch.cuda.set_device``; without a GPU the process group is made here, with gloo.
+
+    The Runner leaves a process group that exists as it is.
+
+    Args:
+        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi', as the Runner takes it.
+
+    Raises:
+        RuntimeError: Without a GPU, for launchers other than 'none' and 'pytorch'.
+    """
+    if launcher == 'none' or torch.cuda.is_available() or torch.distributed.is_initialized():
+        return
+    if launcher != 'pytorch':
+        raise RuntimeError(f'--launcher {launcher} needs GPUs, and none is visible. On CPUs start with torchrun: '
+                           'bash tools/dist_train.sh CONFIG PROCESSES')
+    torch.distributed.init_process_group('gloo')
+
+
+def apply_all():
+    """All repairs that act at import time, in the order in which they need each other."""
+    require_safe_torch()
+    restore_numpy_bool8()
+    restore_cached_download()
+    keep_imports_quiet_and_local()
+    import_ops_of_mmcv_lite()
+    allow_training_state_in_checkpoints()
+    load_checkpoints_safely()

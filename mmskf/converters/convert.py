@@ -1,0 +1,132 @@
+"""Turns the authors' released weights into mmskf's, strictly: every key is renamed, dropped by name, or an error."""
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Dict, Optional, Sequence, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+from mmskf.registry import MODELS
+from mmskf.version import __version__
+
+StateDict = Dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How the released weights of one method become mmskf's.
+
+    Args:
+        model (str): Config of the model that takes the weights, relative to ``configs/`` and without ending. The keys and
+            shapes of its generator are what the result must have.
+        renames (Sequence[tuple[str, str]]): Regular expressions and what replaces each; all are tried, in order.
+        dead (Sequence[str]): Regular expressions of keys (full match, the authors' names) that influence nothing.
+        parts (dict[str, str]): For methods released as one file a subnet: name of the part -> the prefix that its keys get
+            before they are renamed. Defaults to one unnamed part.
+        prefix (str): What the keys begin with in the result. A segmentor is written plainly, with ''.
+    """
+    model: str
+    renames: Sequence[Tuple[str, str]] = ()
+    dead: Sequence[str] = ()
+    parts: Dict[str, str] = field(default_factory=lambda: {'': ''})
+    prefix: str = 'generator.'
+
+    def rename(self, state_dict: StateDict) -> StateDict:
+        """The same tensors under mmskf's names, without the dead ones."""
+        renamed = {}
+        for key, value in state_dict.items():
+            if any(re.fullmatch(pattern, key) for pattern in self.dead):
+                continue
+            for pattern, replacement in self.renames:
+                key = re.sub(pattern, replacement, key)
+            renamed[key] = value
+        return renamed
+
+
+def load_state_dict(path) -> StateDict:
+    """Reads a file of the authors: a bare state dict or one under 'state_dict', with or without DataParallel's 'module.'.
+
+    Raises:
+        FileNotFoundError: Without such a file.
+        pickle.UnpicklingError: Where loading would run code.
+    """
+    checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    return {re.sub(r'^module\.', '', key): value for key, value in state_dict.items()}
+
+
+def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
+    """Reads the parts of a method from a file, a folder (the files are named as the parts) or ``part=path,...``.
+
+    Raises:
+        ValueError: If a name is no part of the method, or one file is given for a method of several parts.
+    """
+    known = [name for name in conversion.parts if name]
+    if '=' in source:
+        paths = dict(item.split('=', 1) for item in source.split(','))
+    elif Path(source).is_dir():
+        paths = {path.stem: path for path in sorted(Path(source).iterdir()) if path.stem in conversion.parts}
+        if not paths:
+            raise ValueError(f'{source} holds none of the parts that this method has: {", ".join(known) or "a single file"}')
+    else:
+        paths = {'': source}
+    unknown = [name for name in paths if name not in conversion.parts]
+    if unknown:
+        raise ValueError(f'This method has the parts {known or "(one file only)"}, not {unknown}. Give the weights as '
+                         + (','.join(f'{name}=PATH' for name in known) if known else 'one file'))
+    return {name: load_state_dict(path) for name, path in paths.items()}
+
+
+def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Sequence[str]]):
+    """Compares keys and shapes; with ``parts`` only the keys below those names are expected.
+
+    Raises:
+        ValueError: Naming what is missing, unexpected or of another shape.
+    """
+    if parts:
+        expected = {key: value for key, value in expected.items() if key.split('.')[0] in parts}
+    problems = [f'missing: {key}' for key in expected if key not in converted]
+    problems += [f'unexpected: {key}' for key in converted if key not in expected]
+    problems += [
+        f'shape of {key}: {tuple(converted[key].shape)}, the model has {tuple(value.shape)}'
+        for key, value in expected.items() if key in converted and converted[key].shape != value.shape
+    ]
+    if problems:
+        shown = '\n  '.join(problems[:20]) + (f'\n  ... and {len(problems) - 20} more' if len(problems) > 20 else '')
+        raise ValueError(f'The weights do not fit this method ({len(problems)} keys):\n  {shown}')
+
+
+def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Optional[Sequence[str]] = None) -> dict:
+    """Converts weights under the authors' names into a checkpoint of mmskf.
+
+    Args:
+        conversion (Conversion): The table of the method.
+        sources (dict): Name of the part -> its state dict under the authors' keys; the name is '' where there is one file.
+        parts (Sequence[str], optional): Only these subnets are expected. Defaults to all.
+
+    Returns:
+        dict: ``{'state_dict': ..., 'meta': ...}``, as ``init_model`` and ``tools/test.py`` load it.
+
+    Raises:
+        ValueError: If a key is missing, unexpected or of another shape.
+    """
+    from mmskf.apis import find_config
+    state_dict = {}
+    for name, source in sources.items():
+        state_dict.update({conversion.parts[name] + key: value for key, value in source.items()})
+    converted = conversion.rename(state_dict)
+    model = MODELS.build(Config.fromfile(find_config(conversion.model)).model)
+    expected = getattr(model, conversion.prefix.rstrip('.')) if conversion.prefix else model
+    check_strictly(converted, expected.state_dict(), parts)
+    return dict(
+        state_dict={conversion.prefix + key: value for key, value in converted.items()},
+        meta=dict(mmskf_version=__version__, config=conversion.model))
+
+
+def save(checkpoint: dict, path):
+    """Writes a converted checkpoint, making the folder where it is absent."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    torch.save(checkpoint, path)

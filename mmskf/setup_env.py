@@ -1,0 +1,21 @@
+from importlib import import_module
+
+from mmengine import DefaultScope
+
+MODULES = ('datasets', 'engine', 'evaluation', 'models')
+
+
+def register_all_modules(init_default_scope=True):
+    """Imports everything that registers itself in mmskf, mmagic and mmseg.
+
+    Building by config does not need this, since registries are filled lazily; code that looks types up by itself does.
+
+    Args:
+        init_default_scope (bool): Makes 'mmskf' the default scope, so that types need no ``mmskf.`` prefix.
+            Defaults to True.
+    """
+    for package in ('mmskf', 'mmagic', 'mmseg'):
+        for module in MODULES:
+            import_module(f'{package}.{module}')
+    if init_default_scope:
+        DefaultScope.get_instance('mmskf', scope_name='mmskf')

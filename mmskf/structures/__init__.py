@@ -1,0 +1,3 @@
+from .semantic_prior import SemanticPrior
+
+__all__ = ['SemanticPrior']

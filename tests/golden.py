@@ -1,0 +1,82 @@
+"""Reads golden files: inputs and outputs of the reference implementations, and the weights they had, made by rule."""
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+HERE = Path(__file__).resolve().parent
+SHARED = Path(os.environ.get('MMSKF_SHARED', HERE.parents[1] / 'shared'))
+FOLDERS = (HERE / 'data' / 'golden', SHARED / 'golden')
+
+sys.path.insert(0, str(FOLDERS[0]))
+from fill import fill_state_dict, resize_bilinear, soft_map  # noqa: E402
+
+
+def shared(path):
+    """A path of the material beside the checkout (real photos, released weights); the test skips where it is absent."""
+    path = SHARED / path
+    if not path.exists():
+        pytest.skip(f'needs {path.name} of the shared material, which is not part of the project')
+    return path
+
+
+class Golden:
+    """One golden set.
+
+    Args:
+        name (str): File name without ending, as in ``tests/data/golden``.
+    """
+
+    def __init__(self, name):
+        folder = next((folder for folder in FOLDERS if (folder / f'{name}.json').exists()), None)
+        if folder is None:
+            pytest.skip(f'golden file {name} is not here')
+        self.meta = json.loads((folder / f'{name}.json').read_text())
+        self.data = np.load(folder / f'{name}.npz')
+
+    @property
+    def cases(self):
+        return sorted({key.split('/')[0] for key in self.data.files})
+
+    def weights(self):
+        """The reference's state dict under the authors' keys."""
+        shapes = {key: value['shape'] for key, value in self.meta['state_dict'].items()}
+        return {key: torch.from_numpy(np.asarray(value))
+                for key, value in fill_state_dict(shapes, self.meta.get('recipe')).items()}
+
+    def inputs(self, case):
+        """name -> tensor; coarse class scores stay coarse (see ``fill.py`` for the full-size map made of them)."""
+        prefix = f'{case}/in/'
+        return {key[len(prefix):]: torch.from_numpy(self.data[key]) for key in self.data.files if key.startswith(prefix)}
+
+    def features(self, case):
+        """The four semantic features of a case."""
+        inputs = self.inputs(case)
+        return [inputs[f'seg_fea{i}'] for i in range(4) if f'seg_fea{i}' in inputs]
+
+    def full_logits(self, case, size):
+        """Class scores at the size of the image, (N, classes, H, W) float32."""
+        coarse = self.inputs(case)['seg_logits_coarse'].numpy()
+        return torch.from_numpy(resize_bilinear(coarse, *size).astype(np.float32))
+
+    def full_probs(self, case, size):
+        """Class probabilities at the size of the image, (N, classes, H, W)."""
+        return torch.from_numpy(soft_map(self.inputs(case)['seg_logits_coarse'].numpy(), *size))
+
+    def check(self, case, name, value):
+        """Asserts that an output equals the reference's within its stated tolerance."""
+        output = self.meta['outputs'][name]
+        spec = output['cases'][case]
+        value = value.detach().numpy()
+        assert list(value.shape) == spec['shape'], f'{name} of {case}: shape {value.shape}, expected {spec["shape"]}'
+        if output['stored'] != 'all':
+            value = eval(f'value{output["stored"]}', {'value': value})
+        difference = np.abs(value - self.data[f'{case}/out/{name}'])
+        if 'allowed_mismatch_fraction' in spec:
+            assert (difference > 0).mean() <= spec['allowed_mismatch_fraction'], f'{name} of {case}'
+        else:
+            assert difference.max() <= spec['atol'], f'{name} of {case}: off by {difference.max():.3g} > {spec["atol"]}'
