@@ -1,0 +1,4 @@
+from .drbn import DRBNNet
+from .skf_editor import SKFEditor
+
+__all__ = ['DRBNNet', 'SKFEditor']

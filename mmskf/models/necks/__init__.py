@@ -1,0 +1,3 @@
+from .se_module_list import SEModuleList
+
+__all__ = ['SEModuleList']

@@ -1,0 +1,31 @@
+default_scope = 'mmskf'
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # The last checkpoint is the one to report: choosing the best on the test set would be choosing by the test set.
+    checkpoint=dict(type='CheckpointHook', interval=5000, by_epoch=False, max_keep_ckpts=3),
+    sampler_seed=dict(type='DistSamplerSeedHook'))
+custom_hooks = [
+    dict(type='NonFiniteLossHook'),
+    dict(type='mmagic.BasicVisualizationHook', interval=dict(val=1, test=1), on_test=False),
+]
+
+# Side by side: input, output, ground truth.
+visualizer = dict(
+    type='mmagic.ConcatImageVisualizer',
+    vis_backends=[dict(type='LocalVisBackend')],
+    fn_key='img_path',
+    img_keys=['input', 'pred_img', 'gt_img'],
+    bgr2rgb=True)
+
+env_cfg = dict(
+    cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1), dist_cfg=dict(backend='nccl'))
+log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+log_level = 'INFO'
+load_from = None
+resume = False
+
+val_cfg = dict(type='mmagic.MultiValLoop')
+test_cfg = dict(type='mmagic.MultiTestLoop')

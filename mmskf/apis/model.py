@@ -1,0 +1,61 @@
+from pathlib import Path
+from typing import Optional, Union
+
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+from mmskf.registry import MODELS
+
+from .config import load_config
+
+# Parts of an editor that a checkpoint may lack: the frozen knowledge bank has its own file, D is for training only.
+OPTIONAL_PARTS = ('skb.', 'discriminator.')
+
+
+def init_model(config: Union[str, Path, Config], checkpoint: Optional[str] = None, device: str = 'cpu') -> nn.Module:
+    """Builds a model from its config; nothing is read from disk or network besides the checkpoint that is given.
+
+    Args:
+        config (str | Path | Config): A config, its path, or the name of a model (see :func:`list_models`).
+        checkpoint (str, optional): Path or URL of the weights. Defaults to None: random weights.
+        device (str): Defaults to 'cpu'.
+
+    Returns:
+        nn.Module: The editor, in eval mode, with the config as ``.cfg``.
+
+    Raises:
+        FileNotFoundError: Without such a config or checkpoint.
+        ValueError: If the checkpoint belongs to another model.
+    """
+    cfg = config if isinstance(config, Config) else load_config(config)
+    model = MODELS.build(cfg.model)
+    model.cfg = cfg
+    if checkpoint is not None:
+        load_weights(model, checkpoint)
+    return model.to(device).eval()
+
+
+def load_weights(model: nn.Module, checkpoint: str):
+    """Loads a checkpoint strictly; only knowledge bank and discriminator may be absent.
+
+    Args:
+        model (nn.Module): The editor.
+        checkpoint (str): Path or URL.
+
+    Raises:
+        FileNotFoundError: Without such a file.
+        ValueError: If keys are missing, unexpected or of another shape: the checkpoint of another model.
+    """
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+    weights = loaded.get('state_dict', loaded)
+    expected = model.state_dict()
+    missing = [key for key in expected if key not in weights and not key.startswith(OPTIONAL_PARTS)]
+    unexpected = [key for key in weights if key not in expected and not key.startswith(OPTIONAL_PARTS)]
+    reshaped = [key for key in expected if key in weights and weights[key].shape != expected[key].shape]
+    if missing or unexpected or reshaped:
+        found = [f'{len(keys)} {what} (such as {keys[0]})' for what, keys in (
+            ('keys are missing', missing), ('keys are unknown', unexpected), ('keys have another shape', reshaped)) if keys]
+        raise ValueError(f'{checkpoint} holds the weights of another model: {"; ".join(found)}. Give the config that it was '
+                         'trained with, or convert it first (tools/model_converters/official_to_mmskf.py)')
+    model.load_state_dict({key: value for key, value in weights.items() if key in expected}, strict=False)

@@ -1,0 +1,3 @@
+from .drbn_net import DRBNNet
+
+__all__ = ['DRBNNet']

@@ -1,0 +1,150 @@
+from typing import Callable, Optional, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmskf.models.necks import SEModuleList
+from mmskf.registry import MODELS
+from mmskf.structures import SemanticPrior
+
+Bands = Tuple[Tensor, Tensor, Tensor]
+
+
+class ResidualDenseBlock(nn.Module):
+    """Four densely connected convolutions, fused by a 1x1 convolution and added to the input.
+
+    Shape:
+        (N, channels, H, W) -> (N, channels, H, W)
+    """
+
+    def __init__(self, channels: int, growth: int, layers: int = 4):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(channels + i * growth, growth, 3, padding=1) for i in range(layers))
+        self.fusion = nn.Conv2d(channels + layers * growth, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = x
+        for conv in self.convs:
+            features = torch.cat([features, F.relu(conv(features))], dim=1)
+        return x + self.fusion(features)
+
+
+class BandLearningUnit(nn.Module):
+    """One recurrence of DRBN: a small U-Net that yields the image at three scales.
+
+    Args:
+        channels (int): Width at full and half resolution; twice that at a quarter.
+        growth (int): Growth of the dense blocks at full and half resolution; twice that at a quarter.
+        se (dict, optional): SE modules on the decoder's features at 1/4, 1/2 and 1/1 (see :class:`SEModuleList`).
+            Defaults to None.
+    """
+
+    def __init__(self, channels: int, growth: int, se: Optional[dict] = None):
+        super().__init__()
+        wide = 2 * channels
+
+        def conv(inputs, outputs, stride=1):
+            return nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+        self.shallow1 = conv(6, channels)
+        self.shallow2 = conv(channels, channels)
+        self.down1 = conv(channels, channels, stride=2)
+        self.down2 = conv(channels, wide, stride=2)
+        self.rdbs = nn.ModuleList([
+            ResidualDenseBlock(channels, growth),
+            ResidualDenseBlock(channels, growth),
+            ResidualDenseBlock(wide, 2 * growth),
+            ResidualDenseBlock(wide, 2 * growth),
+            ResidualDenseBlock(channels, growth),
+            ResidualDenseBlock(channels, growth)
+        ])
+        self.up2 = nn.ConvTranspose2d(wide, channels, 4, 2, 1)
+        self.up1 = nn.ConvTranspose2d(channels, channels, 4, 2, 1)
+        self.to_rgb1 = nn.Sequential(conv(channels, channels), conv(channels, 3))
+        self.to_rgb2 = nn.Sequential(conv(channels, channels), conv(channels, 3))
+        self.to_rgb4 = nn.Sequential(conv(wide, channels), conv(channels, 3))
+        self.se = SEModuleList(se, channels=(wide, channels, channels))
+
+    def forward(self,
+                image: Tensor,
+                before: Tensor,
+                features: Optional[Bands] = None,
+                prior: Optional[SemanticPrior] = None) -> Tuple[Bands, Bands]:
+        """Args:
+            image (Tensor): The low-light image (N, 3, H, W).
+            before (Tensor): What the last recurrence made of it (N, 3, H, W).
+            features (tuple[Tensor], optional): Decoder features of the last recurrence at 1/1, 1/2 and 1/4.
+            prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
+
+        Returns:
+            tuple: The images and the decoder features, each at 1/1, 1/2 and 1/4.
+        """
+        last1, last2, last4 = (0, 0, 0) if features is None else features
+
+        shallow = F.relu(self.shallow1(torch.cat([before, image], dim=1)))
+        f1 = F.relu(self.shallow2(shallow))
+        f2 = self.down1(self.rdbs[0](f1))
+        f4 = self.down2(self.rdbs[1](f2))
+
+        f4 = self.se(0, f4 + self.rdbs[3](self.rdbs[2](f4)) + last4, prior)
+        f2 = self.se(1, f2 + self.rdbs[4](self.up2(f4)) + last2, prior)
+        f1 = self.se(2, f1 + self.rdbs[5](self.up1(f2)) + shallow + last1, prior)
+
+        out4 = self.to_rgb4(f4)
+        out2 = self.to_rgb2(f2) + F.interpolate(out4, scale_factor=2, mode='bilinear', align_corners=False)
+        out1 = self.to_rgb1(f1) + F.interpolate(out2, scale_factor=2, mode='bilinear', align_corners=False)
+        return (out1, out2, out4), (f1, f2, f4)
+
+
+@MODELS.register_module()
+class DRBNNet(BaseModule):
+    """DRBN (Yang et al., CVPR 2020), stage 1: recursive band learning.
+
+    Four recurrences, each of which sees the low-light image, the image of the one before and its decoder features. With
+    SKF the SE modules stand in the decoder of the last recurrence.
+
+    Args:
+        channels (int): Width of the features. Defaults to 16.
+        growth (int): Growth of the dense blocks. Defaults to 8.
+        recurrences (int): Defaults to 4.
+        se (dict, optional): SE modules at 1/4, 1/2 and 1/1 of the last recurrence (see :class:`SEModuleList`).
+            Defaults to None.
+        init_cfg (dict, optional): As in :class:`BaseModule`.
+
+    Shape:
+        (N, 3, H, W) in [0, 1], H and W multiples of 4 -> (N, 3, H, W), (N, 3, H/2, W/2), (N, 3, H/4, W/4), unclamped
+    """
+    size_divisor = 4
+
+    def __init__(self,
+                 channels: int = 16,
+                 growth: int = 8,
+                 recurrences: int = 4,
+                 se: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
+        self.recurrences = nn.ModuleList(
+            BandLearningUnit(channels, growth, se if i == recurrences - 1 else None) for i in range(recurrences))
+
+    def forward(self,
+                inputs: Tensor,
+                prior: Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None] = None) -> Bands:
+        """Enhances a batch of images.
+
+        Args:
+            inputs (Tensor): Low-light images (N, 3, H, W) in [0, 1].
+            prior (SemanticPrior or callable, optional): A callable is given the image of the last recurrence but one.
+
+        Returns:
+            tuple[Tensor]: The enhanced image at 1/1, 1/2 and 1/4 resolution.
+        """
+        *first, last = self.recurrences
+        images, features = (inputs, ), None
+        for recurrence in first:
+            images, features = recurrence(inputs, images[0], features)
+        if callable(prior):
+            prior = prior(images[0])
+        images, _ = last(inputs, images[0], features, prior)
+        return images

@@ -1,0 +1,62 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmskf.registry import MODELS
+
+
+def ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Mean structural similarity of images in [0, 1], differentiable (Wang et al., 2004).
+
+    Gaussian window of 11 pixels and sigma 1.5, zero padding, K1 = 0.01, K2 = 0.03.
+
+    Shape:
+        (N, C, H, W), (N, C, H, W) -> ()
+    """
+    channels = x.shape[1]
+    taps = torch.exp(-(torch.arange(11, device=x.device, dtype=x.dtype) - 5)**2 / (2 * 1.5**2))
+    taps = taps / taps.sum()
+    window = torch.outer(taps, taps).expand(5 * channels, 1, 11, 11)
+    moments = F.conv2d(torch.cat([x, y, x * x, y * y, x * y], dim=1), window, padding=5, groups=5 * channels)
+    mean_x, mean_y, xx, yy, xy = moments.chunk(5, dim=1)
+    var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return similarity.mean()
+
+
+@MODELS.register_module()
+class SSIMLoss(nn.Module):
+    """Negative :func:`ssim`, as DRBN is trained with.
+
+    Args:
+        loss_weight (float): Defaults to 1.
+    """
+
+    def __init__(self, loss_weight: float = 1.):
+        super().__init__()
+        self.loss_weight = loss_weight
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """(N, C, H, W) and (N, C, H, W) in [0, 1] -> ()"""
+        # The variances are small differences of large numbers: half precision would lose them.
+        with torch.autocast(pred.device.type, enabled=False):
+            return -self.loss_weight * ssim(pred.float(), target.float())
+
+
+@MODELS.register_module()
+class PyramidLoss(nn.Module):
+    """Sums a loss over outputs at several scales; the target is decimated to each (DRBN: every 2nd and 4th pixel).
+
+    Args:
+        loss (dict): Config of the loss at one scale.
+    """
+
+    def __init__(self, loss: dict):
+        super().__init__()
+        self.loss = MODELS.build(loss)
+
+    def forward(self, preds, target: Tensor) -> Tensor:
+        """[(N, C, H/s, W/s), ...] and (N, C, H, W) -> ()"""
+        strides = [target.shape[-1] // pred.shape[-1] for pred in preds]
+        return sum(self.loss(pred, target[..., ::stride, ::stride]) for pred, stride in zip(preds, strides))

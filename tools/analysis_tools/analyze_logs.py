@@ -1,0 +1,52 @@
+"""Plots what trainings logged: ``analyze_logs.py work_dirs/drbn_lol --keys loss_recon PSNR --out curves.png``."""
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+
+matplotlib.use('Agg')
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description='Plot losses and scores over the iterations')
+    parser.add_argument('logs', nargs='+', help='work dirs, or scalars.json files')
+    parser.add_argument('--keys', nargs='+', default=['loss', 'PSNR'], help='one plot each (default: loss PSNR)')
+    parser.add_argument('--out', default='curves.png', help='picture to write (default: curves.png)')
+    return parser.parse_args(args)
+
+
+def read_scalars(path):
+    """Records of a training, oldest first; a run that was resumed wrote several files, which are joined.
+
+    Raises:
+        FileNotFoundError: If there is no log.
+    """
+    path = Path(path)
+    files = [path] if path.is_file() else sorted(path.glob('**/vis_data/scalars.json'))
+    if not files:
+        raise FileNotFoundError(f'{path} holds no log (vis_data/scalars.json): give the work dir of a training')
+    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+
+
+def main(args=None):
+    args = parse_args(args)
+    figure, axes = plt.subplots(len(args.keys), squeeze=False, figsize=(8, 3 * len(args.keys)))
+    for log in args.logs:
+        records = read_scalars(log)
+        for key, axis in zip(args.keys, axes[:, 0]):
+            points = [(record['step'], record[key]) for record in records if key in record and 'step' in record]
+            if not points:
+                raise KeyError(f'{log} never logged {key!r}. It has: {", ".join(sorted(set().union(*records)))}')
+            axis.plot(*zip(*points), label=str(log), marker='.' if len(points) < 30 else None)
+            axis.set(ylabel=key, xlabel='iteration')
+            print(f'{log}: {key} {points[0][1]:.4f} at {points[0][0]} -> {points[-1][1]:.4f} at {points[-1][0]}')
+    axes[0, 0].legend(fontsize='small')
+    figure.tight_layout()
+    figure.savefig(args.out, dpi=120)
+    print(f'curves: {args.out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,52 @@
+"""Writes a contact sheet of what a data set hands to the model: ``browse_dataset.py configs/baseline/drbn_lol.py``."""
+import argparse
+
+import mmcv
+import numpy as np
+from mmengine.config import DictAction
+from mmengine.registry import DATASETS
+
+from mmskf.apis import load_config
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description='Look at the samples of a data set, after its pipeline')
+    parser.add_argument('config', help='path or name of a config')
+    parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
+    parser.add_argument('--data-root', help="where the images lie (default: the config's)")
+    parser.add_argument('--samples', type=int, default=16, help='(default: 16)')
+    parser.add_argument('--columns', type=int, default=4, help='samples in a row (default: 4)')
+    parser.add_argument('--height', type=int, default=160, help='height of a picture in pixels (default: 160)')
+    parser.add_argument('--out', default='contact_sheet.png', help='picture to write (default: contact_sheet.png)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    return parser.parse_args(args)
+
+
+def tile(sample, height):
+    """The images of one sample side by side, BGR uint8, in a box twice as wide as high for each."""
+    tensors = [sample['inputs']] + ([sample['data_samples'].gt_img] if 'gt_img' in sample['data_samples'] else [])
+    boxes = []
+    for tensor in tensors:
+        image = mmcv.imrescale(tensor.numpy().transpose(1, 2, 0)[..., ::-1], (height * 3 // 2, height))
+        box = np.full((height, height * 3 // 2, 3), 255, np.uint8)
+        box[:image.shape[0], :image.shape[1]] = image
+        boxes.append(box)
+    return np.concatenate(boxes, axis=1)
+
+
+def main(args=None):
+    args = parse_args(args)
+    cfg = load_config(args.config, args.cfg_options, args.data_root)
+    loaders = cfg[f'{args.split}_dataloader']
+    for loader in [loaders] if isinstance(loaders, dict) else loaders:
+        dataset = DATASETS.build(loader.dataset)
+        chosen = np.linspace(0, len(dataset) - 1, min(args.samples, len(dataset))).astype(int)
+        tiles = [tile(dataset[int(index)], args.height) for index in chosen]
+        tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % args.columns)
+        rows = [np.concatenate(tiles[i:i + args.columns], axis=1) for i in range(0, len(tiles), args.columns)]
+        mmcv.imwrite(np.concatenate(rows), args.out)
+        print(f'{len(dataset)} samples, {len(chosen)} of them (input, ground truth): {args.out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,22 @@
+"""Prints a config as the tools see it, with its bases merged: ``print_config.py configs/skf/drbn_skf_lol.py``."""
+import argparse
+
+from mmengine.config import DictAction
+
+from mmskf.apis import load_config
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description='Print a whole config')
+    parser.add_argument('config', help='path or name of a config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    return parser.parse_args(args)
+
+
+def main(args=None):
+    args = parse_args(args)
+    print(load_config(args.config, args.cfg_options).pretty_text)
+
+
+if __name__ == '__main__':
+    main()

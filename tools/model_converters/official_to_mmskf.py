@@ -1,0 +1,26 @@
+"""Converts the authors' released weights: ``official_to_mmskf.py drbn model_s1.pt checkpoints/drbn.pth``."""
+import argparse
+
+from mmskf.converters import CONVERSIONS, convert, load_parts, save
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description="Convert the authors' weights of a method, strictly")
+    parser.add_argument('method', choices=sorted(CONVERSIONS))
+    parser.add_argument('src', help='a file, a folder, or part=path,part=path,...')
+    parser.add_argument('dst', help='the checkpoint to write')
+    parser.add_argument('--parts', nargs='+', help='convert and check these subnets only (some released sets lack a subnet)')
+    return parser.parse_args(args)
+
+
+def main(args=None):
+    args = parse_args(args)
+    conversion = CONVERSIONS[args.method]
+    checkpoint = convert(conversion, load_parts(conversion, args.src), args.parts)
+    save(checkpoint, args.dst)
+    numbers = sum(value.numel() for value in checkpoint['state_dict'].values())
+    print(f'{args.dst}: {len(checkpoint["state_dict"])} tensors, {numbers:,} numbers, for {conversion.model}')
+
+
+if __name__ == '__main__':
+    main()
