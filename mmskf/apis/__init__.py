@@ -1,4 +1,5 @@
 from .config import config_root, find_config, list_models, load_config, use_amp
+from .inferencer import SKFInferencer
 from .model import init_model, load_weights
 
-__all__ = ['config_root', 'find_config', 'init_model', 'list_models', 'load_config', 'load_weights', 'use_amp']
+__all__ = ['SKFInferencer', 'config_root', 'find_config', 'init_model', 'list_models', 'load_config', 'load_weights', 'use_amp']

@@ -1,14 +1,23 @@
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapperDict
 from torch import Tensor
 
 from mmskf.registry import MODELS
+from mmskf.structures import SemanticPrior
 
-IMAGE_CHOICES = ('lq', 'pred', 'gt')
+Outputs = Union[Tensor, Tuple[Tensor, ...]]
+PRIOR_INPUTS = ('lq', 'pred', 'gt')
+
+
+def full_size(outputs: Outputs) -> Tensor:
+    """The enhanced image of what a generator returns: the tensor, or the first of several."""
+    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
 
 
 def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
@@ -21,24 +30,66 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
 
 @MODELS.register_module()
 class SKFEditor(BaseEditModel):
-    """Semantic-aware knowledge guidance (SKF, Fig. 2): an enhancement network, with or without a knowledge bank.
+    """Semantic-aware knowledge guidance (SKF, Fig. 2) around an enhancement network.
+
+    Without ``skb`` it is the plain baseline. With it, the frozen knowledge bank yields a prior M (Eq. 1), the generator's SE
+    modules embed it (Eq. 2, 4, 5), and the SCH and SA losses use it: L = L_recon + L_SCH + L_SA, each with its weight
+    (Eq. 15).
 
     Args:
-        generator (dict): The enhancement network. Its attribute ``size_divisor`` says which sizes it takes.
-        recon_loss (dict): The baseline's own loss, L_recon.
+        generator (dict): The enhancement network. Its attribute ``size_divisor`` says which sizes it takes; ``se`` configures
+            its SE modules (see :class:`SEModuleList`).
+        recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth.
+        skb (dict, optional): Config of the :class:`SemanticKnowledgeBank`. Defaults to None.
+        sch_loss (dict, optional): Config of the :class:`SCHLoss`. Defaults to None.
+        sa_loss (dict, optional): Config of the :class:`SALoss`; training then takes two optimizers, ``generator`` and
+            ``discriminator``. Defaults to None.
+        discriminator (dict, optional): Config of D, needed with ``sa_loss``. Defaults to None.
+        se_input (str): The image whose prior the SE modules get. 'pred': the generator asks for the prior of an image of its
+            own (DRBN). 'gt': in training the ground truth, in testing the low-light image. Defaults to 'lq'.
+        loss_input (str): The image whose prior the losses get: 'lq', 'pred' or 'gt'. Defaults to 'lq'.
+        test_passes (int): 2 enhances twice in testing, the second time with the prior of the first result. Defaults to 1.
+        sch_interval (int): The SCH loss acts in every so many iterations. Defaults to 1.
         data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``.
-        train_cfg (dict, optional): Unused.
+        train_cfg (dict, optional): As in ``BaseEditModel``; unused.
         test_cfg (dict, optional): ``tta=True`` averages the image over its four flips. Defaults to None.
-        init_cfg (dict, optional): As in :class:`BaseModel`.
+        init_cfg (dict, optional): As in :class:`BaseModule`.
+
+    Raises:
+        ValueError: If a part of SKF is configured without what it needs, or a choice does not exist.
     """
 
     def __init__(self,
                  generator: dict,
                  recon_loss: dict,
+                 skb: Optional[dict] = None,
+                 sch_loss: Optional[dict] = None,
+                 sa_loss: Optional[dict] = None,
+                 discriminator: Optional[dict] = None,
+                 se_input: str = 'lq',
+                 loss_input: str = 'lq',
+                 test_passes: int = 1,
+                 sch_interval: int = 1,
                  data_preprocessor: Optional[dict] = None,
                  train_cfg: Optional[dict] = None,
                  test_cfg: Optional[dict] = None,
                  init_cfg: Optional[dict] = None):
+        for name, value in (('se_input', se_input), ('loss_input', loss_input)):
+            if value not in PRIOR_INPUTS:
+                raise ValueError(f'{name}={value!r}: choose from {PRIOR_INPUTS}')
+        if test_passes not in (1, 2):
+            raise ValueError(f'test_passes={test_passes!r}: choose 1 or 2')
+        guided = dict(sch_loss=sch_loss, sa_loss=sa_loss, **{'generator.se': generator.get('se')})
+        needing = [name for name, value in guided.items() if value]
+        if needing and not skb:
+            raise ValueError(f'{" and ".join(needing)} needs a semantic knowledge bank: add one of configs/skb to _base_, '
+                             'or set model.skb')
+        if bool(sa_loss) != bool(discriminator):
+            raise ValueError('sa_loss and discriminator go together: one of them is missing in the model config')
+
+        skb = MODELS.build(dict(skb, _scope_='mmskf')) if skb else None
+        if generator.get('se'):
+            generator = dict(generator, se=dict(generator['se'], semantic_channels=skb.channels))
         super().__init__(
             generator=dict(generator, _scope_='mmskf'),
             pixel_loss=dict(recon_loss, _scope_='mmskf'),
@@ -47,11 +98,84 @@ class SKFEditor(BaseEditModel):
             init_cfg=init_cfg,
             data_preprocessor=data_preprocessor)
 
+        def build(cfg):
+            return MODELS.build(dict(cfg, num_classes=skb.num_classes, _scope_='mmskf')) if cfg else None
+
+        self.skb = skb
+        self.sch_loss, self.discriminator = build(sch_loss), build(discriminator)
+        self.sa_loss = MODELS.build(dict(sa_loss, _scope_='mmskf')) if sa_loss else None
+        self.se_input, self.loss_input = se_input, loss_input
+        self.test_passes, self.sch_interval = test_passes, sch_interval
+        # Read here, since data parallel wrappers hide the generator's attributes.
+        self.size_divisor = self.generator.size_divisor
+        self.guided_generator = bool(generator.get('se'))
+
+    def reconstruct(self, lq: Tensor, gt: Tensor) -> Tuple[Outputs, Optional[SemanticPrior]]:
+        """One forward pass of training: the generator's outputs and the prior for the losses.
+
+        Args:
+            lq (Tensor): Low-light images (N, 3, H, W) in [0, 1].
+            gt (Tensor): Ground truth (N, 3, H, W) in [0, 1].
+        """
+        images = dict(lq=lq, gt=gt)
+        priors = {}
+
+        def prior_of(name):
+            if name not in priors:
+                priors[name] = self.skb(images[name])
+            return priors[name]
+
+        se_prior = None
+        if self.guided_generator:
+            se_prior = self.skb if self.se_input == 'pred' else prior_of(self.se_input)
+        outputs = self.generator(lq, se_prior)
+        images['pred'] = full_size(outputs)
+        return outputs, prior_of(self.loss_input) if self.sch_loss or self.sa_loss else None
+
+    def losses(self, outputs: Outputs, gt: Tensor, prior: Optional[SemanticPrior]) -> Dict[str, Tensor]:
+        """The loss terms of the generator (Eq. 15), each by its name in the paper."""
+        losses = dict(loss_recon=self.pixel_loss(outputs, gt))
+        pred = full_size(outputs)
+        if self.sch_loss and MessageHub.get_current_instance().get_info('iter', 0) % self.sch_interval == 0:
+            losses['loss_SCH'] = self.sch_loss(pred, gt, prior.labels)
+        if self.sa_loss:
+            losses.update(self.sa_loss.generator_loss(self.discriminator, pred, gt, prior))
+        return losses
+
+    def forward_train(self, inputs: Tensor, data_samples: Optional[DataSample] = None) -> Dict[str, Tensor]:
+        """The generator's loss terms for low-light images (N, 3, H, W) and the ground truth ``data_samples.gt_img``."""
+        outputs, prior = self.reconstruct(inputs, data_samples.gt_img)
+        return self.losses(outputs, data_samples.gt_img, prior)
+
+    def train_step(self, data: dict, optim_wrapper) -> Dict[str, Tensor]:
+        """One iteration; with the SA loss a step of D on the images as they are, then one of the generator."""
+        if self.sa_loss is None:
+            return super().train_step(data, optim_wrapper)
+        self._check_optimizers(optim_wrapper)
+        data = self.data_preprocessor(data, training=True)
+        gt = data['data_samples'].gt_img
+        with optim_wrapper['generator'].optim_context(self.generator):
+            outputs, prior = self.reconstruct(data['inputs'], gt)
+        with optim_wrapper['discriminator'].optim_context(self.discriminator):
+            losses = self.sa_loss.discriminator_loss(self.discriminator, full_size(outputs), gt, prior)
+        loss_d, logs_d = self.parse_losses(losses)
+        optim_wrapper['discriminator'].update_params(loss_d)
+        with optim_wrapper['generator'].optim_context(self.generator):
+            losses = self.losses(outputs, gt, prior)
+        loss, logs = self.parse_losses(losses)
+        optim_wrapper['generator'].update_params(loss)
+        return {**logs, **{key: value for key, value in logs_d.items() if key != 'loss'}}
+
     def enhance(self, inputs: Tensor) -> Tensor:
         """Enhances images of any size: (N, 3, H, W) in [0, 1] -> (N, 3, H, W), unclamped."""
         height, width = inputs.shape[-2:]
-        outputs = self.generator(pad_to_multiple(inputs, self.generator.size_divisor))
-        image = outputs[0] if isinstance(outputs, tuple) else outputs
+        padded = pad_to_multiple(inputs, self.size_divisor)
+        prior = None
+        if self.guided_generator:
+            prior = self.skb if self.se_input == 'pred' else self.skb(padded)
+        image = full_size(self.generator(padded, prior))
+        if self.test_passes == 2 and self.guided_generator:
+            image = full_size(self.generator(padded, self.skb(image)))
         return image[..., :height, :width]
 
     def forward_tensor(self, inputs: Tensor, data_samples: Optional[DataSample] = None) -> Tensor:
@@ -60,6 +184,7 @@ class SKFEditor(BaseEditModel):
         images = [self.enhance(inputs.flip(axes)).flip(axes) for axes in flips]
         return torch.stack(images).mean(dim=0)
 
-    def forward_train(self, inputs: Tensor, data_samples: Optional[DataSample] = None) -> Dict[str, Tensor]:
-        """The loss terms of a batch of (N, 3, H, W) low-light images; ``data_samples.gt_img`` is the ground truth."""
-        return dict(loss_recon=self.pixel_loss(self.generator(inputs), data_samples.gt_img))
+    def _check_optimizers(self, optim_wrapper):
+        if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
+            raise ValueError('With sa_loss, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
+                             'wrapper each for "generator" and "discriminator": see configs/_base_/schedules/adversarial.py')

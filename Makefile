@@ -1,0 +1,40 @@
+# make demo, make test: both work on a fresh clone with nothing but CPython 3.10 to 3.12.
+# MMSKF_VENV=PATH uses that virtual environment in place of .venv (several checkouts may share one).
+# CONSTRAINTS=requirements/constraints-numpy2.txt installs numpy 2.
+
+VENV := $(or $(MMSKF_VENV),.venv)
+PY := $(VENV)/bin/python
+CONSTRAINTS := requirements/constraints.txt
+STAMP := $(VENV)/.mmskf-$(shell cat requirements/runtime.txt requirements/tests.txt $(CONSTRAINTS) | cksum | cut -d' ' -f1)
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+
+export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+.PHONY: help env test demo clean
+
+help:
+	@echo "make demo   train, test and use a small model on data made on the spot"
+	@echo "make test   the test suite"
+	@echo "make env    the virtual environment ($(VENV))"
+
+env: $(STAMP)
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+
+$(STAMP):
+	@test -x $(PY) || { \
+	  for python in $(PYTHON) python3.11 python3.12 python3.10 python3; do \
+	    if $$python -c '$(SUPPORTED)' 2>/dev/null; then exec $$python -m venv $(VENV); fi; \
+	  done; \
+	  echo "mmskf needs CPython 3.10, 3.11 or 3.12: none is on the PATH. Set PYTHON=PATH to one." >&2; exit 1; }
+	@echo "Installing PyTorch and the OpenMMLab stack into $(VENV): some 3 GB to download, minutes, only once"
+	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) -r requirements/runtime.txt -r requirements/tests.txt
+	@touch $@
+
+test: env
+	@$(PY) -m pytest -q tests
+
+demo: env
+	@PYTHON=$(PY) bash demo/demo.sh
+
+clean:
+	rm -rf build dist *.egg-info demo_output

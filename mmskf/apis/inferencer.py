@@ -1,0 +1,103 @@
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Union
+
+import mmcv
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import DefaultScope
+from rich.progress import track
+from torch import nn
+
+from mmskf.evaluation import to_float_rgb, to_uint8
+
+from .model import init_model
+
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
+Image = Union[str, Path, np.ndarray]
+
+
+class SKFInferencer:
+    """Enhances photos: of any size, on any device, without ground truth.
+
+    Args:
+        model (str | Path | Config | nn.Module): Name of a model (see :func:`list_models`), config, or a model of
+            :func:`init_model`.
+        weights (str, optional): Path or URL of its checkpoint. Defaults to None: for a model that has its weights.
+        device (str, optional): Defaults to None: a GPU where there is one, else the CPU.
+
+    Examples:
+        >>> enhance = SKFInferencer('drbn_lol', 'checkpoints/drbn.pth')
+        >>> bright = enhance('dark.jpg')['predictions'][0]
+        >>> enhance('folder_of_dark_photos', out_dir='bright')
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`init_model`.
+    """
+
+    def __init__(self,
+                 model: Union[str, Path, Config, nn.Module],
+                 weights: Optional[str] = None,
+                 device: Optional[str] = None):
+        device = device or get_device()
+        self.model = model.to(device).eval() if isinstance(model, nn.Module) else init_model(model, weights, device)
+        with DefaultScope.overwrite_default_scope('mmskf'):
+            self.pipeline = Compose(self._inference_pipeline(self.model.cfg))
+        # mmagic's preprocessor warns of every sample that lacks what it is told to expect.
+        self.model.data_preprocessor.data_keys = None
+
+    @staticmethod
+    def _inference_pipeline(cfg: Config) -> List[dict]:
+        """The pipeline of the config's test set without what concerns the ground truth."""
+        loaders = cfg.test_dataloader
+        dataset = (loaders if isinstance(loaders, dict) else loaders[0]).dataset
+        return [step for step in dataset.pipeline if step.get('key') != 'gt']
+
+    def __call__(self, inputs: Union[Image, Sequence[Image]], out_dir: Optional[str] = None) -> Dict[str, List[np.ndarray]]:
+        """Enhances photos one by one.
+
+        Args:
+            inputs (str | Path | np.ndarray | Sequence): A file, a folder, an RGB array (H, W, 3), or several of them. Which
+                kinds of files and arrays are taken, and how they become 8-bit RGB, says :class:`LoadImage`.
+            out_dir (str, optional): Also writes each result there, as PNG under the input's name. Defaults to None.
+
+        Returns:
+            dict: ``predictions``: a list of uint8 RGB arrays (H, W, 3), in the order of the inputs.
+
+        Raises:
+            FileNotFoundError: Without such a file, or for a folder without images.
+            OSError: If a file is damaged or no image.
+        """
+        samples = self._samples(inputs)
+        predictions = []
+        for sample in track(samples, 'Enhancing', disable=len(samples) < 2):
+            image = self._enhance(dict(sample))
+            predictions.append(image)
+            if out_dir is not None:
+                mmcv.imwrite(image[..., ::-1], str(Path(out_dir) / f'{sample["key"]}.png'))
+        return dict(predictions=predictions)
+
+    def _enhance(self, sample: dict) -> np.ndarray:
+        data = pseudo_collate([self.pipeline(sample)])
+        with torch.inference_mode():
+            result, = self.model.test_step(data)
+        return to_uint8(to_float_rgb(result.output.pred_img))
+
+    @staticmethod
+    def _samples(inputs) -> List[dict]:
+        samples = []
+        for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+            if isinstance(item, np.ndarray):
+                samples.append(dict(img=item, key=f'{len(samples):04d}'))
+                continue
+            path = Path(item)
+            if not path.exists():
+                raise FileNotFoundError(f'There is no file or folder {path}')
+            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else [path]
+            if not files:
+                raise FileNotFoundError(f'The folder {path} holds no image ({", ".join(IMAGE_SUFFIXES)})')
+            samples += [dict(img_path=str(file), key=file.stem) for file in files]
+        return samples
