@@ -1,0 +1,127 @@
+import os.path as osp
+import re
+from typing import Callable, Dict, List, Optional, Sequence, Union
+
+from mmagic.datasets import BasicImageDataset
+from mmengine.logging import print_log
+
+from mmskf.registry import DATASETS
+
+NAMES_SHOWN = 5
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - NAMES_SHOWN
+    return ', '.join(names[:NAMES_SHOWN]) + (f' and {more} more' if more > 0 else '')
+
+
+@DATASETS.register_module()
+class EnhancementDataset(BasicImageDataset):
+    """Low-light images in a folder, with or without a second folder that holds their normal-light partners.
+
+    What mmagic's ``BasicImageDataset`` lacks: everything that can be wrong with the folders is said when the data set is
+    built, before a training starts; partners may have different names on the two sides, also different extensions.
+
+    Each sample holds ``key`` (what the names of a pair have in common), ``img_path`` and, with pairs, ``gt_path``. Samples
+    are sorted by ``key``.
+
+    Args:
+        data_root (str): Folder of the data set.
+        data_prefix (dict): Folder of each side below ``data_root``: ``dict(img='low', gt='high')`` for pairs,
+            ``dict(img='')`` for images without ground truth.
+        filename_tmpl (dict, optional): How a side builds its file names, without extension, from what a pair has in common:
+            ``dict(img='low{}', gt='normal{}')`` pairs low00690.png with normal00690.png. Defaults to '{}' for each side.
+        pipeline (Sequence): Transforms. Defaults to none.
+        metainfo (dict, optional): Facts about the data set. ``num_images`` is the number of images (pairs count once) that
+            it should have: another number is a warning, since scores on part of a data set compare with nobody's.
+        recursive (bool): Also looks in folders below. Defaults to False.
+        **kwargs: ``test_mode``, ``indices``, ``lazy_init``... of ``mmengine.dataset.BaseDataset``, and ``backend_args``.
+
+    Raises:
+        FileNotFoundError: If a folder is missing or holds no image.
+        ValueError: If a name does not follow its template, or an image has no partner.
+
+    Examples:
+        >>> EnhancementDataset('data/LOL', dict(img='our485/low', gt='our485/high'))
+        >>> EnhancementDataset('data/unpaired', dict(img='MEF'))
+    """
+
+    METAINFO = dict(dataset_type='low_light', task_name='enhancement')
+
+    def __init__(self,
+                 data_root: str,
+                 data_prefix: Dict[str, str],
+                 filename_tmpl: Optional[Dict[str, str]] = None,
+                 pipeline: Sequence[Union[dict, Callable]] = (),
+                 metainfo: Optional[dict] = None,
+                 recursive: bool = False,
+                 **kwargs):
+        # A new dict for each data set: BasicImageDataset writes into the one it gets, also where that is its default.
+        super().__init__(
+            data_root=data_root,
+            data_prefix=dict(data_prefix),
+            filename_tmpl=dict(filename_tmpl or {}),
+            pipeline=list(pipeline),
+            metainfo=metainfo,
+            recursive=recursive,
+            **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Finds the images of each side and pairs them.
+
+        Returns:
+            list[dict]: ``key``, ``img_path`` and, with pairs, ``gt_path`` of each sample.
+        """
+        sides = {side: self._find_images(side) for side in self.data_prefix}
+        self._check_pairs(sides)
+        keys = sorted(next(iter(sides.values())))
+        expected = self._metainfo.get('num_images')
+        if expected is not None and len(keys) != expected:
+            print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(keys)} images, '
+                      f'{self._metainfo["dataset_type"]} has {expected}; scores do not compare with published ones',
+                      logger='current', level='WARNING')
+        return [dict(key=key, **{f'{side}_path': paths[key] for side, paths in sides.items()}) for key in keys]
+
+    def _find_images(self, side: str) -> Dict[str, str]:
+        """The images of a side: what they have in common with their partners -> path."""
+        folder = self.data_prefix[side]
+        if not self.file_backend.isdir(folder):
+            raise FileNotFoundError(f'The folder of the "{side}" images does not exist: {folder}. Put the data set there, or say '
+                                    f'where it is with --data-root (field data_root, now {self.data_root!r}; data_prefix.{side} '
+                                    'is the folder below it)')
+        template = self.filename_tmpl[side]
+        pattern = re.compile('(.*)'.join(re.escape(part) for part in template.split('{}')))
+        paths, strangers = {}, []
+        for name in sorted(self.file_backend.list_dir_or_file(
+                folder, list_dir=False, suffix=self.img_suffix, recursive=self.recursive)):
+            match = pattern.fullmatch(osp.splitext(osp.basename(name))[0])
+            if match is None:
+                strangers.append(name)
+                continue
+            key = osp.join(osp.dirname(name), match.group(1))
+            path = osp.join(folder, name)
+            if key in paths:
+                raise ValueError(f'{paths[key]} and {path} have the same name but for the extension, so that partners are not '
+                                 'clear: keep one of them')
+            paths[key] = path
+        if strangers:
+            raise ValueError(f'{len(strangers)} of the images in {folder} are not named "{template}.*": {_some(strangers)}. '
+                             f'Rename them or take them out, or set filename_tmpl.{side}')
+        if not paths:
+            raise FileNotFoundError(f'The folder of the "{side}" images holds no image: {folder} (looked for '
+                                    f'{", ".join(sorted({suffix.lower() for suffix in self.img_suffix}))}'
+                                    f'{"" if self.recursive else ", not in folders below"})')
+        return paths
+
+    def _check_pairs(self, sides: Dict[str, Dict[str, str]]):
+        """Raises ValueError if an image of a side lacks its partner on another one."""
+        everything = set().union(*sides.values())
+        problems = []
+        for side, paths in sides.items():
+            missing = sorted(everything - paths.keys())
+            if missing:
+                names = [osp.join(osp.dirname(key), self.filename_tmpl[side].format(osp.basename(key))) for key in missing]
+                problems.append(f'"{side}" ({self.data_prefix[side]}, {len(paths)} images) lacks {len(missing)}: {_some(names)}')
+        if problems:
+            raise ValueError('Every image needs a partner of the same name on each side, but ' + '; '.join(problems) +
+                             '. Complete the pairs, or take out the images without a partner')

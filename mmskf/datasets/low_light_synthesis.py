@@ -1,0 +1,60 @@
+"""A normal-light photo turned into what a camera would have taken of the same scene with far less light.
+
+The signal is scaled in linear light, where exposure is a factor, and gets the Poisson-Gaussian noise of an image sensor:
+Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008; the chain
+from display values back to the sensor is the short form (transfer curve only) of Brooks et al., "Unprocessing images for
+learned raw denoising", CVPR 2019. Left out: demosaicing, tone curve and denoising of a camera, which make real noise blotchy.
+"""
+from typing import Sequence
+
+import numpy as np
+
+
+def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
+    """Inverse transfer curve of sRGB (IEC 61966-2-1): display values in [0, 1] to light, 1 being white."""
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055)**2.4)
+
+
+def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Transfer curve of sRGB (IEC 61966-2-1): light, clipped to [0, 1], to display values in [0, 1]."""
+    linear = np.clip(linear, 0, 1)
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear**(1 / 2.4) - 0.055)
+
+
+def expose(linear: np.ndarray, rng: np.random.Generator, exposure: float, gains: Sequence[float] = (1., 1., 1.),
+           full_well: float = 15000., read_noise: float = 5.) -> np.ndarray:
+    """Light that a sensor measures when it gets ``exposure`` of what the picture was taken with.
+
+    With x = linear * exposure * gains the result has mean x and variance x / full_well + (read_noise / full_well)².
+
+    Args:
+        linear (np.ndarray): Light in [0, 1], (H, W, 3).
+        rng (np.random.Generator): Source of the noise.
+        exposure (float): Factor on the light: 1/32 is five stops less.
+        gains (Sequence[float]): Factor on red, green and blue: light of another colour than the camera has balanced for.
+            Defaults to (1, 1, 1).
+        full_well (float): Electrons that a pixel holds at white. It falls with the sensitivity: about 50000 for a large pixel
+            at base ISO, some hundreds at the highest. Defaults to 15000.
+        read_noise (float): Standard deviation of the electronics' noise, in electrons. Defaults to 5.
+
+    Returns:
+        np.ndarray: Light, (H, W, 3), neither clipped nor rounded: noise around black is negative, too.
+    """
+    electrons = linear * exposure * np.asarray(gains) * full_well
+    return (rng.poisson(electrons) + rng.normal(0, read_noise, electrons.shape)) / full_well
+
+
+def darken(image: np.ndarray, rng: np.random.Generator, exposure: float, **sensor) -> np.ndarray:
+    """Low-light version of a photo, as a camera would save it: linearised, exposed with noise, and 8-bit again.
+
+    Args:
+        image (np.ndarray): uint8 RGB (sRGB), (H, W, 3).
+        rng (np.random.Generator): Source of the noise.
+        exposure (float): Factor on the light.
+        **sensor: ``gains``, ``full_well`` and ``read_noise`` of :func:`expose`.
+
+    Returns:
+        np.ndarray: uint8 RGB, (H, W, 3).
+    """
+    light = expose(srgb_to_linear(image / 255), rng, exposure, **sensor)
+    return np.rint(linear_to_srgb(light) * 255).astype(np.uint8)

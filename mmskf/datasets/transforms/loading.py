@@ -1,0 +1,90 @@
+import io
+from typing import Optional
+
+import numpy as np
+from mmagic.datasets.transforms import LoadImageFromFile
+from mmengine import fileio
+from PIL import Image, ImageOps
+
+from mmskf.registry import TRANSFORMS
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes an image file of any common kind to 8-bit RGB.
+
+    - gray and palette images are spread over three channels, alpha is dropped without blending;
+    - of 16 bits the high byte is kept, so that an 8-bit image stored with 16 bits (v * 257) comes back as it was;
+    - the orientation that a camera has noted in EXIF is applied.
+
+    Pillow decodes, not OpenCV: it refuses a truncated file in every version, where OpenCV, depending on its version, fills
+    the missing part with gray.
+
+    Args:
+        content (bytes): The file.
+        name (str): Its name, for the error.
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3), RGB.
+
+    Raises:
+        OSError: If the file is damaged, truncated or no image, or has neither 8 nor 16 bits a channel.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image = ImageOps.exif_transpose(image)
+            # Pillow has no conversion that scales: 'I;16' (or 'I', in its older versions) would be clipped at 255.
+            array = np.asarray(image if image.mode[0] in 'IF' else image.convert('RGB'))
+    # Pillow's decoders each raise their own: SyntaxError for a broken PNG, struct.error, EOFError, DecompressionBombError...
+    except Exception as error:
+        raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
+                      'where it came, or take it out of the data set') from error
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind == 'f' or array.min() < 0 or array.max() > 65535:
+        raise OSError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or 16 '
+                      'bits a channel: save it as an 8-bit or 16-bit PNG')
+    return np.repeat((array >> 8).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@TRANSFORMS.register_module()
+class LoadImage(LoadImageFromFile):
+    """Loads one image as 8-bit RGB, whatever kind of file it is in, and names the file when something is wrong with it.
+
+    What happens to gray, RGBA and 16-bit files: :func:`decode_image`.
+
+    Required Keys:
+
+    - [KEY]_path
+
+    Added Keys:
+
+    - [KEY]: uint8 (H, W, 3)
+    - ori_[KEY]_shape, [KEY]_channel_order, [KEY]_color_type
+
+    Args:
+        key (str): Which image, e.g. 'img' (low light) or 'gt' (normal light).
+        same_size_as (str, optional): Key of an image loaded before; this one must have its size. Defaults to None.
+        backend_args (dict, optional): Where mmengine's file client finds the file, if not on a disk. Defaults to None.
+
+    Raises:
+        OSError: If the file is damaged, truncated, or no image.
+        ValueError: If the sizes of the pair differ.
+    """
+
+    def __init__(self, key: str, same_size_as: Optional[str] = None, backend_args: Optional[dict] = None):
+        super().__init__(key, channel_order='rgb', imdecode_backend='pillow', backend_args=backend_args)
+        self.same_size_as = same_size_as
+
+    def _load_image(self, filename):
+        return decode_image(fileio.get(filename, backend_args=self.backend_args), filename)
+
+    def transform(self, results: dict) -> dict:
+        results = super().transform(results)
+        if self.same_size_as is not None:
+            (height, width), (other_height, other_width) = (results[key].shape[:2] for key in (self.key, self.same_size_as))
+            if (height, width) != (other_height, other_width):
+                raise ValueError(f'The two images of a pair differ in size (width x height): '
+                                 f'{results[f"{self.same_size_as}_path"]} is {other_width}x{other_height}, '
+                                 f'{results[f"{self.key}_path"]} is {width}x{height}; they must show the same pixels. '
+                                 'tools/dataset_converters/check_dataset.py lists all such pairs')
+        return results
