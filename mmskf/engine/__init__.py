@@ -1,0 +1,3 @@
+from .hooks import NonFiniteLossHook, PerImageScoresHook, SaveImagesHook
+
+__all__ = ['NonFiniteLossHook', 'PerImageScoresHook', 'SaveImagesHook']
