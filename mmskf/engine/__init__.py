@@ -1,3 +1,4 @@
+from .hooks import NonFiniteLossHook, PerImageScoresHook, SaveImagesHook
 from .optim_wrapper import Bf16OptimWrapper
 
-__all__ = ['Bf16OptimWrapper']
+__all__ = ['Bf16OptimWrapper', 'NonFiniteLossHook', 'PerImageScoresHook', 'SaveImagesHook']

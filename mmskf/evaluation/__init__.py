@@ -1,0 +1,14 @@
+from mmagic.evaluation import Evaluator
+
+from mmskf.registry import EVALUATOR
+
+from .gt_mean import GTMean, gt_mean_gray, gt_mean_llflow
+from .image_metric import NOT_MEASURED, ImageMetric
+from .lpips import LPIPS
+from .niqe import NIQE
+from .psnr_ssim import PSNR, SSIM
+
+# mmagic's loops build a plain list of metrics as type 'Evaluator', which has to be mmagic's here, not mmengine's.
+EVALUATOR.register_module(module=Evaluator)
+
+__all__ = ['GTMean', 'ImageMetric', 'LPIPS', 'NIQE', 'NOT_MEASURED', 'PSNR', 'SSIM', 'gt_mean_gray', 'gt_mean_llflow']

@@ -1,0 +1,5 @@
+from .nonfinite_loss_hook import NonFiniteLossHook
+from .per_image_scores_hook import PerImageScoresHook
+from .save_images_hook import SaveImagesHook
+
+__all__ = ['NonFiniteLossHook', 'PerImageScoresHook', 'SaveImagesHook']

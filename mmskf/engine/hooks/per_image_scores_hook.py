@@ -1,0 +1,67 @@
+import csv
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+
+from mmskf.evaluation import NOT_MEASURED, ImageMetric
+from mmskf.registry import HOOKS
+
+from .image_names import names_below_common_folder
+
+
+@HOOKS.register_module()
+class PerImageScoresHook(Hook):
+    """Writes the scores of every image to a CSV file after a test.
+
+    One row for each image, named by its path below the folder that holds them all; one column for each score of the
+    loop's :class:`~mmskf.evaluation.ImageMetric` (PSNR, SSIM, LPIPS, NIQE, GTMean), under the name that the report has; the
+    last row, 'mean', is the report. A score that could not be measured is 'not measured'; a cell is empty where a
+    data set is not evaluated by that metric. mmagic's own metrics keep no image names and are not in the file.
+
+    Args:
+        out_file (str or Path): The CSV file; its folder is made. An existing file is replaced.
+        val (bool): Also writes one file for each validation, with the iteration in its name
+            ('scores_iter_1000.csv'). Defaults to False.
+    """
+
+    def __init__(self, out_file, val=False):
+        self.out_file = Path(out_file)
+        self.val = val
+
+    def after_test_epoch(self, runner, metrics=None):
+        """Writes the file of a test."""
+        self._write(runner.test_loop, metrics, self.out_file)
+
+    def after_val_epoch(self, runner, metrics=None):
+        """Writes the file of a validation."""
+        if self.val:
+            self._write(runner.val_loop, metrics,
+                        self.out_file.with_name(f'{self.out_file.stem}_iter_{runner.iter}{self.out_file.suffix}'))
+
+    @master_only
+    def _write(self, loop, means, out_file):
+        columns, rows = [], {}
+        for evaluator in loop.evaluators:
+            for metric in evaluator.metrics or []:
+                if not isinstance(metric, ImageMetric):
+                    continue
+                for path, scores in metric.image_scores.items():
+                    for name, score in scores.items():
+                        column = f'{metric.prefix}/{name}' if metric.prefix else name
+                        if column not in columns:
+                            columns.append(column)
+                        rows.setdefault(path, {})[column] = score
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        with open(out_file, 'w', newline='') as file:
+            writer = csv.writer(file)
+            writer.writerow(['image', *columns])
+            for path, name in names_below_common_folder(rows).items():
+                writer.writerow([name, *(_cell(rows[path].get(column, '')) for column in columns)])
+            writer.writerow(['mean', *(_cell(means[column]) for column in columns)])
+
+
+def _cell(score):
+    if score is None:
+        return NOT_MEASURED
+    return score if isinstance(score, str) else f'{score:.6f}'

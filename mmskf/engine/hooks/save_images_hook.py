@@ -1,0 +1,56 @@
+from collections import Counter
+from pathlib import Path
+
+import mmcv
+from mmengine.hooks import Hook
+
+from mmskf.evaluation.image_metric import to_float_rgb, to_uint8
+from mmskf.registry import HOOKS
+
+from .image_names import names_below_common_folder
+
+
+@HOOKS.register_module()
+class SaveImagesHook(Hook):
+    """Saves every output of a test as an 8-bit RGB PNG under the name of its input.
+
+    Values are rounded and clipped as the metrics do it, so that figures computed from the files are the reported ones.
+    Folders are kept below the deepest folder that holds all inputs ('LIME/1.png', 'NPE/1.png'). Inputs that differ only
+    in their ending keep it: 'a.bmp' and 'a.jpg' give 'a.bmp.png' and 'a.jpg.png'.
+
+    Args:
+        out_dir (str or Path): Folder of the images; it is made. Existing files are replaced.
+        pred_key (str): Field of the output that holds the image: (3, H, W), BGR, 0..255. Defaults to 'pred_img'.
+    """
+
+    def __init__(self, out_dir, pred_key='pred_img'):
+        self.out_dir = Path(out_dir)
+        self.pred_key = pred_key
+        self.files = {}
+
+    def before_test(self, runner):
+        """Gives each image of the data sets its file: all of them are needed to see which names collide."""
+        datasets = [loader.dataset for loader in runner.test_loop.dataloaders]
+        self.files = output_files(dataset.get_data_info(index)['img_path']
+                                  for dataset in datasets for index in range(len(dataset)))
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        """Saves the images of a batch."""
+        for sample in outputs:
+            image = to_uint8(to_float_rgb(sample.output.get(self.pred_key)))
+            mmcv.imwrite(mmcv.rgb2bgr(image), str(self.out_dir / self.files[sample.img_path]))
+
+
+def output_files(paths):
+    """One PNG name for each input image, without collisions.
+
+    Args:
+        paths (Iterable[str]): Paths of the inputs.
+
+    Returns:
+        dict[str, str]: Path -> relative name of a PNG.
+    """
+    names = names_below_common_folder(paths)
+    stems = {path: name.rsplit('.', 1)[0] for path, name in names.items()}
+    uses = Counter(stems.values())
+    return {path: f'{stem if uses[stem] == 1 else names[path]}.png' for path, stem in stems.items()}

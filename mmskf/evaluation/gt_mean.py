@@ -1,0 +1,98 @@
+import cv2
+import numpy as np
+
+from mmskf.registry import METRICS
+
+from .image_metric import ImageMetric, to_uint8
+
+
+def gt_mean_gray(pred, gt):
+    """Scales an output so that its mean gray value is that of the ground truth (KinD and many after it).
+
+    Args:
+        pred (np.ndarray): (H, W, 3), RGB, float, 0..255; clipped to that range.
+        gt (np.ndarray): The same.
+
+    Returns:
+        np.ndarray: (H, W, 3), RGB, rounded to uint8.
+    """
+    pred = np.clip(pred, 0, 255)
+    # 1e-8 of 255: a black output stays black instead of becoming NaN.
+    ratio = _gray_mean(gt, cv2.COLOR_RGB2GRAY) / max(_gray_mean(pred, cv2.COLOR_RGB2GRAY), 255e-8)
+    return to_uint8(pred * ratio)
+
+
+def gt_mean_llflow(pred, gt):
+    """The correction of LLFlow's test code, which SKF's LLFlow rows contain, oddities included.
+
+    The ground truth's mean is of its gray image, with the weights of red and blue swapped; the output's is over all
+    pixels and channels; the result is cut to uint8, not rounded.
+
+    Args:
+        pred (np.ndarray): (H, W, 3), RGB, float, 0..255 (LLFlow's own code does not clip it; mmagic's loops have done so).
+        gt (np.ndarray): The same.
+
+    Returns:
+        np.ndarray: (H, W, 3), RGB, uint8.
+    """
+    ratio = _gray_mean(gt, cv2.COLOR_BGR2GRAY) / max(pred.mean(dtype=np.float64), 255e-8)
+    return np.clip(pred * ratio, 0, 255).astype(np.uint8)
+
+
+def _gray_mean(image, code):
+    return cv2.cvtColor(np.ascontiguousarray(image), code).mean(dtype=np.float64)
+
+
+CORRECTIONS = dict(gray=gt_mean_gray, llflow=gt_mean_llflow)
+
+
+@METRICS.register_module()
+class GTMean(ImageMetric):
+    """Reports metrics twice: of the output as it is, and of the output with its brightness taken from the ground truth.
+
+    Warning:
+        The correction looks at the ground truth, which nobody has when the network is used. Corrected figures are higher,
+        and comparable only with figures corrected in the same way. They are shown beside the plain ones, under a
+        name of their own such as 'PSNR (gray GT-mean)', and never instead of them.
+
+    A configuration that uses it names the evaluator, ``val_evaluator = dict(type='Evaluator', metrics=[...])``: in a
+    plain list of metrics, mmagic's loops take whatever has a field "metrics" for an evaluator.
+
+    Args:
+        metrics (list[dict or ImageMetric]): What to report twice: PSNR, SSIM, LPIPS or NIQE of mmskf.
+        mode (str): 'none' reports plain figures only; 'gray' equalises the mean gray values, rounding to uint8;
+            'llflow' is what LLFlow's test code does (see :func:`gt_mean_llflow`). Defaults to 'none'.
+        **kwargs: See :class:`ImageMetric`; those of the metrics inside are not used.
+
+    Raises:
+        ValueError: With another mode.
+        TypeError: For a metric that is not an :class:`ImageMetric`, such as ``mmagic.PSNR``.
+    """
+    metric = 'GT-mean'
+
+    def __init__(self, metrics, mode='none', **kwargs):
+        super().__init__(**kwargs)
+        if mode not in ('none', *CORRECTIONS):
+            raise ValueError(f'GTMean: mode is {mode!r}; it is one of "none", {", ".join(map(repr, CORRECTIONS))}')
+        self.mode = mode
+        self.metrics = [METRICS.build(metric) if isinstance(metric, dict) else metric for metric in metrics]
+        for metric in self.metrics:
+            if not isinstance(metric, ImageMetric):
+                raise TypeError(f'GTMean: {type(metric).__module__}.{type(metric).__name__} scores no single images; '
+                                'use PSNR, SSIM, LPIPS or NIQE of mmskf')
+
+    def prepare(self, module, dataloader):
+        super().prepare(module, dataloader)
+        for metric in self.metrics:
+            metric.prepare(module, dataloader)
+
+    def scores(self, pred, gt):
+        corrected = None if self.mode == 'none' else CORRECTIONS[self.mode](pred, gt)
+        scores = {}
+        for metric in self.metrics:
+            plain = metric.scores(pred, gt)
+            scores.update(plain)
+            if corrected is not None:
+                of_corrected = metric.scores(corrected, gt)
+                scores.update({f'{name} ({self.mode} GT-mean)': of_corrected[name] for name in plain})
+        return scores

@@ -1,0 +1,89 @@
+import logging
+import pickle
+import warnings
+from pathlib import Path
+
+import lpips
+import torch
+from mmengine.logging import print_log
+from torchvision.models import AlexNet_Weights
+
+from mmskf.registry import METRICS
+
+from .image_metric import NOT_MEASURED, ImageMetric
+
+
+def load_alexnet_lpips(backbone_weights):
+    """The ``lpips`` package's AlexNet model with a backbone from a file; nothing is downloaded.
+
+    Args:
+        backbone_weights (str or Path): A state dict of torchvision's AlexNet.
+
+    Returns:
+        lpips.LPIPS: In eval mode, without gradients.
+
+    Raises:
+        ValueError: If the file is damaged or not an AlexNet.
+    """
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # The package fills its network with random numbers first; a training must not depend on whether it is measured
+        # by LPIPS. Its way of building AlexNet makes torchvision warn.
+        warnings.simplefilter('ignore', UserWarning)
+        model = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
+    try:
+        weights = torch.load(backbone_weights, map_location='cpu', weights_only=True)
+        # The package has torchvision's layers, with their indices, in five slices: 'slice2.3.weight' is 'features.3.weight'.
+        model.net.load_state_dict({key: weights['features.' + key.split('.', 1)[1]] for key in model.net.state_dict()})
+    except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f'LPIPS: {backbone_weights} is no state dict of torchvision\'s AlexNet ({error}): delete it and '
+                         'get it again, or name another file with backbone_weights=') from error
+    return model.requires_grad_(False)
+
+
+@METRICS.register_module()
+class LPIPS(ImageMetric):
+    """Learned perceptual image patch similarity (Zhang et al., 2018): AlexNet, version 0.1; lower is better.
+
+    Computed by the ``lpips`` package on RGB images rounded to uint8 and scaled to [-1, 1], on the device of the model.
+    The package brings its linear layers; the AlexNet below them is read from a file and never downloaded. Where the file
+    is absent, one warning says so when the metric is built, the report says 'not measured', and the run goes on.
+
+    Args:
+        backbone_weights (str or Path, optional): State dict of torchvision's AlexNet (ImageNet). Defaults to None:
+            the file that torchvision itself keeps in its cache, ``torch.hub.get_dir()/checkpoints``.
+        required (bool): Raises instead of warning where the file is absent. Defaults to False.
+        **kwargs: See :class:`ImageMetric`.
+
+    Raises:
+        FileNotFoundError: If the file is absent and ``required`` is set.
+        ValueError: If the file is damaged or not an AlexNet.
+    """
+    metric = 'LPIPS'
+
+    def __init__(self, backbone_weights=None, required=False, **kwargs):
+        super().__init__(**kwargs)
+        file_name = AlexNet_Weights.IMAGENET1K_V1.url.rsplit('/', 1)[-1]
+        path = Path(backbone_weights or Path(torch.hub.get_dir(), 'checkpoints', file_name))
+        self.model = None
+        if path.is_file():
+            self.model = load_alexnet_lpips(path)
+            return
+        message = (f'LPIPS needs the weights of AlexNet, and there is no file {path}. Where there is a network, '
+                   '`python -c "import torchvision; torchvision.models.alexnet(weights=\'IMAGENET1K_V1\')"` puts '
+                   f'{file_name} into torchvision\'s cache; a copy elsewhere is named with backbone_weights=')
+        if required:
+            raise FileNotFoundError(message)
+        print_log(f'LPIPS will be reported as "{NOT_MEASURED}": {message}', logger='current', level=logging.WARNING)
+
+    def prepare(self, module, dataloader):
+        super().prepare(module, dataloader)
+        if self.model is not None:
+            self.model.to(self.data_preprocessor.device)
+
+    @torch.no_grad()
+    def measure(self, pred, gt):
+        if self.model is None:
+            return None
+        device = self.model.lin0.model[-1].weight.device
+        pred, gt = (torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1 for image in (pred, gt))
+        return self.model(pred, gt).item()
