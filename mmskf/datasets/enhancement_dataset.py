@@ -78,7 +78,7 @@ class EnhancementDataset(BasicImageDataset):
         expected = self._metainfo.get('num_images')
         if expected is not None and len(keys) != expected:
             print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(keys)} images, '
-                      f'{self._metainfo["dataset_type"]} has {expected}; scores do not compare with published ones',
+                      f'expected {expected}: scores do not compare with published ones',
                       logger='current', level='WARNING')
         return [dict(key=key, **{f'{side}_path': paths[key] for side, paths in sides.items()}) for key in keys]
 
@@ -115,13 +115,14 @@ class EnhancementDataset(BasicImageDataset):
 
     def _check_pairs(self, sides: Dict[str, Dict[str, str]]):
         """Raises ValueError if an image of a side lacks its partner on another one."""
-        everything = set().union(*sides.values())
         problems = []
         for side, paths in sides.items():
-            missing = sorted(everything - paths.keys())
-            if missing:
-                names = [osp.join(osp.dirname(key), self.filename_tmpl[side].format(osp.basename(key))) for key in missing]
-                problems.append(f'"{side}" ({self.data_prefix[side]}, {len(paths)} images) lacks {len(missing)}: {_some(names)}')
+            for other in sides:
+                alone = [paths[key] for key in sorted(paths.keys() - sides[other].keys())]
+                if alone:
+                    problems.append(f'{len(alone)} of the {len(paths)} images of "{side}" have none in "{other}" '
+                                    f'({self.data_prefix[other]}): {_some(alone)}')
         if problems:
-            raise ValueError('Every image needs a partner of the same name on each side, but ' + '; '.join(problems) +
-                             '. Complete the pairs, or take out the images without a partner')
+            raise ValueError('Every image needs a partner, but ' + '; '.join(problems) + '. Complete the pairs, or take out the '
+                             'images without a partner' + (f' (filename_tmpl: {self.filename_tmpl})' if any(
+                                 template != '{}' for template in self.filename_tmpl.values()) else ''))

@@ -1,0 +1,226 @@
+"""Says whether a data set on the disk is what its config expects, and whether test images are also training images.
+
+    python tools/dataset_converters/check_dataset.py lol data/LOL
+    python tools/dataset_converters/check_dataset.py lolv2_real data/LOL-v2/Real_captured --against data/LOL
+    python tools/dataset_converters/check_dataset.py paired data/demo
+    python tools/dataset_converters/check_dataset.py unpaired data/unpaired
+
+Checked: folders, number of images, pairing, sizes of partners, and every file by decoding it. Test images are looked for in
+the training set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light
+ones where there is no ground truth). The exit code is 1 if there is any problem.
+"""
+import argparse
+from pathlib import Path
+
+import numpy as np
+from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
+from mmengine import Config
+from mmengine.utils import track_iter_progress
+from PIL import Image
+from scipy.fft import dctn
+from scipy.stats import rankdata
+
+from mmskf.datasets import EnhancementDataset, decode_image
+
+CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
+KINDS = dict(lol='lol.py', lolv2_real='lolv2_real.py', paired='paired_folder.py', unpaired='unpaired.py')
+HASH_SIDE, THUMBNAIL_SIDE = 16, 64
+HASH_BITS = HASH_SIDE**2 - 1
+# Measured on 77 pairs of real photos: the low-light and the normal-light photo of a scene differ in up to 54 of the 255 bits,
+# two scenes in 88 or more.
+THRESHOLD = 60
+LINES_SHOWN = 20
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('kind', choices=KINDS, help='data set; "paired" is {train,test}/{low,high} below ROOT')
+    parser.add_argument('root', type=Path, help='its folder')
+    parser.add_argument('--against', type=Path, nargs='+', default=[], metavar='FOLDER',
+                        help='training sets that must not hold a test image: a folder of images, or the folder of a paired '
+                             'data set, of which the training set is taken')
+    parser.add_argument('--threshold', type=int, default=THRESHOLD,
+                        help=f'two images are the same up to this number of differing bits of {HASH_BITS} '
+                             f'(default: {THRESHOLD})')
+    return parser.parse_args(argv)
+
+
+def perceptual_hash(image):
+    """Hash of what a picture shows: which of its low frequencies (DCT of a thumbnail) lie above their median.
+
+    The thumbnail's values are replaced by their ranks, so that no brightness, gamma or tone curve changes the hash.
+
+    Args:
+        image (np.ndarray): uint8 (H, W, 3).
+
+    Returns:
+        np.ndarray: bool (255,).
+    """
+    gray = Image.fromarray(image.mean(axis=2, dtype=np.float32))
+    thumbnail = np.asarray(gray.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
+    ranks = rankdata(thumbnail).reshape(thumbnail.shape)
+    frequencies = dctn(ranks, norm='ortho')[:HASH_SIDE, :HASH_SIDE].ravel()[1:]
+    return frequencies > np.median(frequencies)
+
+
+def split_configs(kind, root):
+    """Split or set -> arguments of its EnhancementDataset, number of images and training crop (None where there is none)."""
+    config = Config.fromfile(CONFIGS / KINDS[kind])
+    if kind == 'unpaired':
+        loaders = dict(zip(config.unpaired_sets, config.unpaired_dataloader))
+    else:
+        loaders = dict(train=config.train_dataloader, test=config.val_dataloader)
+    splits = {}
+    for name, loader in loaders.items():
+        dataset = loader.dataset
+        splits[name] = dict(
+            data_root=str(root),
+            data_prefix=dict(dataset.data_prefix),
+            filename_tmpl=dataset.get('filename_tmpl'),
+            expected=dataset.metainfo.num_images,
+            crop_size=config.crop_size if name == 'train' else None)
+    return splits
+
+
+def find_files(data_root, data_prefix, filename_tmpl):
+    """Side -> key -> path of all images of a split, and what is wrong with its folders, names and pairing."""
+    problems, files = [], {}
+    try:
+        EnhancementDataset(data_root, data_prefix, filename_tmpl)
+    except (FileNotFoundError, ValueError) as error:
+        problems.append(str(error))
+    for side, folder in data_prefix.items():
+        try:
+            one_side = EnhancementDataset(data_root, {side: folder}, filename_tmpl)
+        except (FileNotFoundError, ValueError) as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+        else:
+            files[side] = {one_side[i]['key']: one_side[i][f'{side}_path'] for i in range(len(one_side))}
+    return files, problems
+
+
+def read_files(paths, hashed):
+    """Decodes files.
+
+    Args:
+        paths (list[str]): The files.
+        hashed (set[str]): Those of which the hash is wanted.
+
+    Returns:
+        tuple: path -> (width, height), path -> hash, and a line for each file that cannot be read.
+    """
+    sizes, hashes, problems = {}, {}, []
+    if not paths:
+        return sizes, hashes, problems
+    for path in track_iter_progress(paths):
+        try:
+            image = decode_image(Path(path).read_bytes(), path)
+        except OSError as error:
+            problems.append(str(error))
+            continue
+        sizes[path] = (image.shape[1], image.shape[0])
+        if path in hashed:
+            hashes[path] = perceptual_hash(image)
+    print()
+    return sizes, hashes, problems
+
+
+def describe_sizes(sizes):
+    found = sorted(set(sizes.values()))
+    if len(found) <= 3:
+        return ', '.join(f'{width}x{height}' for width, height in found) or 'none read'
+    return f'{len(found)} sizes, {found[0][0]}x{found[0][1]} to {found[-1][0]}x{found[-1][1]}'
+
+
+def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size):
+    """Checks one split and prints what was found.
+
+    Returns:
+        tuple: path -> hash of the images by which the split is compared with others, and the list of problems.
+    """
+    print(f'{name}: {", ".join(data_prefix.values())}')
+    files, problems = find_files(data_root, data_prefix, filename_tmpl)
+    sizes, hashes, unreadable = read_files([path for paths in files.values() for path in paths.values()],
+                                           set(files.get('gt', files.get('img', {})).values()))
+    problems += unreadable
+    for side, paths in files.items():
+        count = len(paths)
+        print(f'  {side}: {count} images' + (f' (expected {expected})' if expected else '') +
+              f', {describe_sizes({path: sizes[path] for path in paths.values() if path in sizes})}')
+        if expected and count != expected:
+            problems.append(f'{data_prefix[side]} holds {count} images, expected {expected}')
+    for key in sorted(set.intersection(*(set(paths) for paths in files.values())) if files else ()):
+        partners = [paths[key] for paths in files.values()]
+        if len({sizes.get(path) for path in partners} - {None}) > 1:
+            problems.append('partners differ in size: ' + ', '.join(
+                f'{path} {"x".join(map(str, sizes[path]))}' for path in partners if path in sizes))
+    if crop_size:
+        small = [path for path, size in sizes.items() if min(size) < crop_size]
+        if small:
+            print(f'  note: {len(small)} images are smaller than the crop of {crop_size} in {CONFIGS.name}; train with a smaller '
+                  f'crop_size. The first: {small[0]}')
+    return hashes, problems
+
+
+def training_images(folder):
+    """Paths of the images of a folder, or of the normal-light training images of a paired data set in it."""
+    candidates = [folder]
+    for kind in ('lol', 'lolv2_real', 'paired'):
+        candidates.append(folder / split_configs(kind, folder)['train']['data_prefix']['gt'])
+    for candidate in candidates:
+        images = sorted(str(path) for path in candidate.glob('*') if path.suffix in IMG_EXTENSIONS)
+        if images:
+            return images
+    raise SystemExit(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))
+
+
+def find_leaks(test, train, threshold):
+    """Pairs of a test and a training image that show the same.
+
+    Args:
+        test (dict): path -> hash.
+        train (dict): path -> hash.
+        threshold (int): Number of differing bits up to which two images are the same.
+
+    Returns:
+        list: (bits, path of the test image, path of the training image), the closest first.
+    """
+    if not test or not train:
+        return []
+    test_paths, train_paths = list(test), list(train)
+    known = np.stack(list(train.values()))
+    leaks = []
+    for path in test_paths:
+        distances = np.count_nonzero(known != test[path], axis=1)
+        leaks += [(int(distances[i]), path, train_paths[i]) for i in np.flatnonzero(distances <= threshold)]
+    return sorted(leaks)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    train, test, problems = {}, {}, []
+    for name, split in split_configs(args.kind, args.root).items():
+        hashes, found = check_split(name, **split)
+        (train if name == 'train' else test).update(hashes)
+        problems += found
+    for folder in args.against:
+        images = training_images(folder)
+        print(f'--against {folder}: {len(images)} images in {Path(images[0]).parent}')
+        _, hashes, found = read_files(images, set(images))
+        train.update(hashes)
+        problems += found
+    leaks = find_leaks(test, train, args.threshold)
+    problems += [f'{path} is also a training image: {other} ({bits} of {HASH_BITS} bits differ)' for bits, path, other in leaks]
+    if train:
+        print(f'{len({path for _, path, _ in leaks})} of {len(test)} test images are also among {len(train)} training images')
+    for problem in problems[:LINES_SHOWN]:
+        print(f'problem: {problem}')
+    if len(problems) > LINES_SHOWN:
+        print(f'... and {len(problems) - LINES_SHOWN} more')
+    print(f'{args.root}: {len(problems)} problems' if problems else f'{args.root} is a complete "{args.kind}" data set')
+    return 1 if problems else 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
