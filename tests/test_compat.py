@@ -1,0 +1,85 @@
+import pickle
+
+import mmcv.ops
+import numpy as np
+import pytest
+import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmskf import compat
+
+
+class RunsCode:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), 'w')
+
+
+def test_compiled_ops_say_what_they_lack():
+    with pytest.raises(RuntimeError, match='mmcv-lite is installed.*mim install'):
+        mmcv.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5)
+
+
+def test_stand_in_for_the_compiled_ops_is_gone():
+    from mmengine.utils import is_installed
+    from mmengine.utils.dl_utils import mmcv_full_available
+    assert is_installed('mmcv') and not mmcv_full_available()
+
+
+def test_repairs_can_be_applied_twice():
+    loader = CheckpointLoader._schemes['']
+    compat.apply_all()
+    assert CheckpointLoader._schemes[''] is loader
+
+
+def test_old_torch_is_refused(monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.5.1')
+    with pytest.raises(ImportError, match='torch >= 2.6.*found torch 2.5.1'):
+        compat.require_safe_torch()
+
+
+def test_training_state_loads_without_running_code(tmp_path):
+    buffer = HistoryBuffer()
+    buffer.update(np.float32(2.5))
+    state = dict(buffer=buffer, number=np.float64(0.1), count=np.int64(7))
+    torch.save(state, tmp_path / 'state.pth')
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'state.pth'), map_location='cpu')
+    assert loaded['buffer'].current() == 2.5 and loaded['number'] == np.float64(0.1) and loaded['count'] == 7
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_malicious_checkpoint_is_refused(tmp_path, legacy):
+    victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
+    torch.save(dict(state_dict=RunsCode(victim)), path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(pickle.UnpicklingError, match=r'Refused to load .*evil.pth.*TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1'):
+        CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    assert not victim.exists()
+
+
+def test_a_file_can_be_trusted(tmp_path, monkeypatch):
+    victim, path = tmp_path / 'victim', tmp_path / 'trusted.pth'
+    torch.save(dict(meta=RunsCode(victim)), path)
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
+    assert victim.exists()
+
+
+def test_urls_are_loaded_safely(tmp_path, monkeypatch):
+    victim, path = tmp_path / 'victim', tmp_path / 'evil.pth'
+    torch.save(dict(state_dict=RunsCode(victim)), path)
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', lambda url, dst, *args, **kwargs: path.rename(dst))
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
+    with pytest.raises(pickle.UnpicklingError, match='Refused to load https://example.com/evil.pth'):
+        CheckpointLoader.load_checkpoint('https://example.com/evil.pth', map_location='cpu')
+    assert not victim.exists()
+
+
+def test_launchers_that_need_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    compat.init_distributed_without_gpu('none')
+    with pytest.raises(RuntimeError, match='slurm needs GPUs.*dist_train.sh'):
+        compat.init_distributed_without_gpu('slurm')
