@@ -41,6 +41,14 @@ def temporarily(items: Iterable, attribute: str, value):
             setattr(item, attribute, old)
 
 
+@contextmanager
+def without_gradient(discriminator: nn.Module):
+    """No graph inside. The parameters are frozen besides: autocast keeps its casts of parameters that require gradient, and
+    some versions of torch then use those made without a graph in the next forward pass, whose gradient is lost."""
+    with torch.no_grad(), temporarily(discriminator.parameters(), 'requires_grad', False):
+        yield
+
+
 def adversarial(scores: Tensor, real: bool) -> Tensor:
     """Least-squares GAN: the mean squared distance of the scores (N, 1) to 1 for real, to 0 for fake."""
     return F.mse_loss(scores, torch.full_like(scores, float(real)))
@@ -73,8 +81,9 @@ class SALoss(nn.Module):
       There is no cleaned boundary, no crop, and the real image gets the mask of the fake one.
     - D's local terms weigh 0.1, its global terms 0.9, and D sees no semantics: its second stem is never trained.
     - The generator has a global term only, of the output beside the *softmax* map, through the untrained stem.
-    - D's loss is not detached from output and map. The released trainer clears what this leaves in the generator before the
-      generator's own backward pass, so that it trains the same when the caller detaches them.
+    - D's loss is not detached from output and map. The released trainer retains this graph, and clears what it leaves in the
+      generator before the generator's own backward pass: a caller that hands over ``pred.detach()`` and a prior of
+      ``logits.detach()`` trains the same network without either.
 
     Args:
         variant (str): 'paper' or 'official'.
@@ -107,8 +116,8 @@ class SALoss(nn.Module):
         if variant not in ('paper', 'official'):
             raise ValueError(f"variant of SALoss is {variant!r}, expected 'paper' or 'official'")
         if patch_size < 32:
-            raise ValueError(f'patch_size of SALoss is {patch_size}, expected 32 or more: the discriminator halves a patch four '
-                             'times, and its BatchNorm needs more than one value')
+            raise ValueError(f'patch_size of SALoss is {patch_size}, expected 32 or more: the discriminator halves a patch '
+                             'four times, and its BatchNorm needs more than one value')
         self.variant = variant
         self.patch_size = patch_size
         self.max_regions = max_regions
@@ -117,7 +126,8 @@ class SALoss(nn.Module):
         self.real_mask = real_mask
         self.loss_weight = loss_weight
 
-    def discriminator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor, prior: SemanticPrior) -> Dict[str, Tensor]:
+    def discriminator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor,
+                           prior: SemanticPrior) -> Dict[str, Tensor]:
         """What the discriminator minimises.
 
         Args:
@@ -147,7 +157,8 @@ class SALoss(nn.Module):
             loss_d_global=adversarial(discriminator(torch.cat((gt, logits), dim=1)), True)
             + adversarial(discriminator(torch.cat((pred, logits), dim=1)), False))
 
-    def generator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor, prior: SemanticPrior) -> Dict[str, Tensor]:
+    def generator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor,
+                       prior: SemanticPrior) -> Dict[str, Tensor]:
         """What the generator minimises. Gradient reaches ``pred``, and the logits where they carry a graph, but not D.
 
         Args:
@@ -185,7 +196,7 @@ class SALoss(nn.Module):
         for image, real in ((pred * mask, False), (gt * mask, True)):
             # Once for each of the two masks that are one tensor. The two losses are equal, one is kept; the other forward
             # is left with its effect on the running statistics.
-            with torch.no_grad():
+            with without_gradient(discriminator):
                 discriminator(image)
             local = local + adversarial(discriminator(image), real)
         return dict(loss_d_local=0.1 * local / 2, loss_d_global=0.9 * whole / 2)
@@ -195,7 +206,7 @@ class SALoss(nn.Module):
         candidates = self._candidates(labels)
         if not candidates:
             return []
-        with torch.no_grad(), temporarily(discriminator.modules(), 'training', False):
+        with without_gradient(discriminator), temporarily(discriminator.modules(), 'training', False):
             scores = discriminator(self._fake_patches(pred, candidates)).flatten().tolist()
         worst = {}
         for score, region in sorted(zip(scores, candidates), key=lambda scored: scored[0]):
@@ -228,16 +239,18 @@ class SALoss(nn.Module):
         for fake in fakes:
             top, left, height, width = RandomCrop.get_params(gt[fake.sample], size)
             patch = self._resize(gt[fake.sample, :, top:top + height, left:left + width])
-            patches.append(patch * self._resize(fake.mask.to(patch)) if self.real_mask else patch)
+            patches.append(patch * self._resize(fake.mask) if self.real_mask else patch)
         return torch.cat(patches)
 
     def _resize(self, image) -> Tensor:
         """(C, H, W) -> (1, C, patch_size, patch_size). Antialiased: gradient reaches all pixels of a large region."""
-        return F.interpolate(image[None], (self.patch_size, self.patch_size), mode='bilinear', antialias=True)
+        # at least float32: masks are bool, and half precision lacks this kernel on the CPU
+        image = image[None].to(torch.promote_types(image.dtype, torch.float32))
+        return F.interpolate(image, (self.patch_size, self.patch_size), mode='bilinear', antialias=True)
 
     @staticmethod
     def _check(pred, gt, prior):
-        if not pred.shape == gt.shape or pred.shape[-2:] != prior.logits.shape[-2:]:
-            raise ValueError(f'SALoss got an output of shape {tuple(pred.shape)}, a ground truth of {tuple(gt.shape)} and class '
-                             f'scores of {tuple(prior.logits.shape)}: images must be alike, and the logits of the prior as large '
-                             'as they are')
+        if pred.shape != gt.shape or pred.shape[-2:] != prior.logits.shape[-2:]:
+            raise ValueError(f'SALoss got an output of shape {tuple(pred.shape)}, a ground truth of {tuple(gt.shape)} and '
+                             f'class scores of {tuple(prior.logits.shape)}: the images must be of one shape, and the logits '
+                             'of the prior as large as they are')
