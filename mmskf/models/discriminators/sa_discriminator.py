@@ -17,7 +17,9 @@ class SADiscriminator(BaseModule):
     Args:
         num_classes (int): Classes of the semantic knowledge bank. Defaults to 59 (PASCAL-Context).
         variant (str): 'official' pads the 1x1 convolution ``conv9`` by one, as released: the cells of the border then hold
-            nothing but its bias, which pulls the mean of small images towards it. 'paper' does not pad.
+            nothing but its bias, which pulls the mean of small images towards it. It also freezes ``conv0``, the stem with
+            class scores: the released loss of the discriminator never trains it, and DistributedDataParallel must not wait
+            for its gradient. 'paper' does neither.
         init_cfg (dict, optional): Initialisation config of MMEngine.
 
     Shape:
@@ -38,6 +40,8 @@ class SADiscriminator(BaseModule):
             self.add_module(f'conv{i}', nn.Conv2d(self.widths[i - 2], self.widths[i - 1], 3, stride, padding=1))
             self.add_module(f'bn{i}', nn.BatchNorm2d(self.widths[i - 1]))
         self.conv9 = nn.Conv2d(self.widths[-1], 1, 1, padding=1 if variant == 'official' else 0)
+        if variant == 'official':
+            self.conv0.requires_grad_(False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Scores images, or images beside their class scores.

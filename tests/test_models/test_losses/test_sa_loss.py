@@ -281,15 +281,18 @@ class TestNoRegion:
         assert (pred.grad[0] == 0).all() and (pred.grad[1] != 0).all()
 
     @pytest.mark.filterwarnings('ignore:.broadcast_buffers. is deprecated')
-    def test_distributed_training_goes_on(self, batch, tmp_path):
+    @pytest.mark.parametrize('variant', ['paper', 'official'])
+    def test_distributed_training_goes_on(self, batch, tmp_path, variant):
         """The reducer raises in a forward pass when the step before left a parameter without gradient."""
         pred, gt, prior = batch
+        loss = build(variant=variant)
         torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
         try:
-            discriminator = DistributedDataParallel(SADiscriminator(num_classes=5), broadcast_buffers=False)
-            for step_prior in (prior, prior_of(self.nothing.expand(2, -1, -1)), prior):
-                sum(build().discriminator_loss(discriminator, pred, gt, step_prior).values()).backward()
-                sum(build().generator_loss(discriminator, pred, gt, step_prior).values()).backward()
+            discriminator = DistributedDataParallel(SADiscriminator(5, variant), broadcast_buffers=False)
+            for logits in (prior.logits, prior_of(self.nothing.expand(2, -1, -1)).logits, prior.logits):
+                prior = SemanticPrior((), logits.detach())
+                sum(loss.discriminator_loss(discriminator, pred.detach(), gt, prior).values()).backward()
+                sum(loss.generator_loss(discriminator, pred, gt, prior).values()).backward()
         finally:
             torch.distributed.destroy_process_group()
 
