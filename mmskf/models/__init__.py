@@ -1,3 +1,4 @@
+from .discriminators import *  # noqa: F401, F403
 from .editors import *  # noqa: F401, F403
 from .losses import *  # noqa: F401, F403
 from .necks import *  # noqa: F401, F403

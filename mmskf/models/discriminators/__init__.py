@@ -1,0 +1,3 @@
+from .sa_discriminator import SADiscriminator
+
+__all__ = ['SADiscriminator']
