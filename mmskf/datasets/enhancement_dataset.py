@@ -1,3 +1,4 @@
+import logging
 import os.path as osp
 import re
 from typing import Callable, Dict, List, Optional, Sequence, Union
@@ -79,16 +80,16 @@ class EnhancementDataset(BasicImageDataset):
         if expected is not None and len(keys) != expected:
             print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(keys)} images, '
                       f'expected {expected}: scores do not compare with published ones',
-                      logger='current', level='WARNING')
+                      logger='current', level=logging.WARNING)
         return [dict(key=key, **{f'{side}_path': paths[key] for side, paths in sides.items()}) for key in keys]
 
     def _find_images(self, side: str) -> Dict[str, str]:
         """The images of a side: what they have in common with their partners -> path."""
         folder = self.data_prefix[side]
         if not self.file_backend.isdir(folder):
-            raise FileNotFoundError(f'The folder of the "{side}" images does not exist: {folder}. Put the data set there, or say '
-                                    f'where it is with --data-root (field data_root, now {self.data_root!r}; data_prefix.{side} '
-                                    'is the folder below it)')
+            raise FileNotFoundError(
+                f'The folder of the "{side}" images does not exist: {folder}. Put the data set there, or say where it is '
+                f'with --data-root (field data_root, now {self.data_root!r}; data_prefix.{side} is the folder below it)')
         template = self.filename_tmpl[side]
         pattern = re.compile('(.*)'.join(re.escape(part) for part in template.split('{}')))
         paths, strangers = {}, []
@@ -101,8 +102,8 @@ class EnhancementDataset(BasicImageDataset):
             key = osp.join(osp.dirname(name), match.group(1))
             path = osp.join(folder, name)
             if key in paths:
-                raise ValueError(f'{paths[key]} and {path} have the same name but for the extension, so that partners are not '
-                                 'clear: keep one of them')
+                raise ValueError(f'{paths[key]} and {path} have the same name but for the extension, so that partners are '
+                                 'not clear: keep one of them')
             paths[key] = path
         if strangers:
             raise ValueError(f'{len(strangers)} of the images in {folder} are not named "{template}.*": {_some(strangers)}. '
@@ -123,6 +124,5 @@ class EnhancementDataset(BasicImageDataset):
                     problems.append(f'{len(alone)} of the {len(paths)} images of "{side}" have none in "{other}" '
                                     f'({self.data_prefix[other]}): {_some(alone)}')
         if problems:
-            raise ValueError('Every image needs a partner, but ' + '; '.join(problems) + '. Complete the pairs, or take out the '
-                             'images without a partner' + (f' (filename_tmpl: {self.filename_tmpl})' if any(
-                                 template != '{}' for template in self.filename_tmpl.values()) else ''))
+            raise ValueError(f'Every image needs a partner, but {"; ".join(problems)}. Complete the pairs, or take out the '
+                             f'images without a partner; names are paired by filename_tmpl={self.filename_tmpl}')

@@ -1,9 +1,9 @@
 """A normal-light photo turned into what a camera would have taken of the same scene with far less light.
 
 The signal is scaled in linear light, where exposure is a factor, and gets the Poisson-Gaussian noise of an image sensor:
-Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008; the chain
+Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008; the way
 from display values back to the sensor is the short form (transfer curve only) of Brooks et al., "Unprocessing images for
-learned raw denoising", CVPR 2019. Left out: demosaicing, tone curve and denoising of a camera, which make real noise blotchy.
+learned raw denoising", CVPR 2019. Left out: a camera's demosaicing, tone curve and denoising, which make real noise blotchy.
 """
 from typing import Sequence
 
@@ -33,8 +33,8 @@ def expose(linear: np.ndarray, rng: np.random.Generator, exposure: float, gains:
         exposure (float): Factor on the light: 1/32 is five stops less.
         gains (Sequence[float]): Factor on red, green and blue: light of another colour than the camera has balanced for.
             Defaults to (1, 1, 1).
-        full_well (float): Electrons that a pixel holds at white. It falls with the sensitivity: about 50000 for a large pixel
-            at base ISO, some hundreds at the highest. Defaults to 15000.
+        full_well (float): Electrons of a pixel at white. It falls with the sensitivity: about 50000 for a large pixel at
+            base ISO, some hundreds at the highest. Defaults to 15000.
         read_noise (float): Standard deviation of the electronics' noise, in electrons. Defaults to 5.
 
     Returns:

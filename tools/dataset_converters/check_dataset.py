@@ -26,8 +26,8 @@ CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets
 KINDS = dict(lol='lol.py', lolv2_real='lolv2_real.py', paired='paired_folder.py', unpaired='unpaired.py')
 HASH_SIDE, THUMBNAIL_SIDE = 16, 64
 HASH_BITS = HASH_SIDE**2 - 1
-# Measured on 77 pairs of real photos: the low-light and the normal-light photo of a scene differ in up to 54 of the 255 bits,
-# two scenes in 88 or more.
+# Measured on 77 pairs of real photos: the low-light and the normal-light photo of a scene differ in up to 54 of the 255
+# bits, two scenes in 88 or more.
 THRESHOLD = 60
 LINES_SHOWN = 20
 
@@ -64,7 +64,7 @@ def perceptual_hash(image):
 
 
 def split_configs(kind, root):
-    """Split or set -> arguments of its EnhancementDataset, number of images and training crop (None where there is none)."""
+    """Split or set -> arguments of its EnhancementDataset, expected number of images and training crop, or None."""
     config = Config.fromfile(CONFIGS / KINDS[kind])
     if kind == 'unpaired':
         loaders = dict(zip(config.unpaired_sets, config.unpaired_dataloader))
@@ -158,7 +158,7 @@ def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size
     if crop_size:
         small = [path for path, size in sizes.items() if min(size) < crop_size]
         if small:
-            print(f'  note: {len(small)} images are smaller than the crop of {crop_size} in {CONFIGS.name}; train with a smaller '
+            print(f'  note: {len(small)} images are smaller than the default crop of {crop_size}; train with a smaller '
                   f'crop_size. The first: {small[0]}')
     return hashes, problems
 
@@ -211,9 +211,11 @@ def main(argv=None):
         train.update(hashes)
         problems += found
     leaks = find_leaks(test, train, args.threshold)
-    problems += [f'{path} is also a training image: {other} ({bits} of {HASH_BITS} bits differ)' for bits, path, other in leaks]
+    problems += [f'{path} is also a training image: {other} ({bits} of {HASH_BITS} bits differ)'
+                 for bits, path, other in leaks]
     if train:
-        print(f'{len({path for _, path, _ in leaks})} of {len(test)} test images are also among {len(train)} training images')
+        found = len({path for _, path, _ in leaks})
+        print(f'{found} of {len(test)} test images are also among {len(train)} training images')
     for problem in problems[:LINES_SHOWN]:
         print(f'problem: {problem}')
     if len(problems) > LINES_SHOWN:

@@ -3,8 +3,8 @@
     python tools/dataset_converters/synthesize_low_light.py data/demo
     python tools/dataset_converters/synthesize_low_light.py data/mine --photos ~/Pictures --exposure 0.01 0.1
 
-The pictures are cut into tiles and darkened by mmskf.datasets.darken. A scene is in train or in test, never in both. The same
-seed and flags give the same files. Without --photos, the photos that scikit-image carries in its package are used.
+The pictures are cut into tiles and darkened by mmskf.datasets.darken. A scene is in train or in test, never in both. The
+same seed and flags give the same files. Without --photos, the photos that scikit-image carries in its package are used.
 """
 import argparse
 import math
@@ -29,10 +29,10 @@ SHIPPED_TEST = ('chelsea', 'coffee')
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, help='folder to make: OUT/{train,test}/{low,high}/*.png')
-    parser.add_argument('--photos', type=Path, help="folder of photos, with folders below. Default: scikit-image's own photos")
+    parser.add_argument('--photos', type=Path, help="folder of photos, and those below. Default: scikit-image's own")
     parser.add_argument('--test', nargs='+', metavar='SCENE',
-                        help='scenes for the test split: file names without extension, and without _left or _right, which are '
-                             'two views of one scene. Default: a fifth of the scenes, drawn with the seed '
+                        help='scenes for the test split: file names without extension, and without _left or _right, which '
+                             'are two views of one scene. Default: a fifth of the scenes, drawn with the seed '
                              f'(of the photos of scikit-image: {" ".join(SHIPPED_TEST)})')
     parser.add_argument('--train-tile', nargs=2, type=int, default=(256, 256), metavar=('WIDTH', 'HEIGHT'), help='pixels')
     parser.add_argument('--test-tile', nargs=2, type=int, default=(400, 300), metavar=('WIDTH', 'HEIGHT'), help='pixels')
@@ -116,7 +116,7 @@ def prepare(out, overwrite):
             folder = out / split / side
             if folder.is_dir() and any(folder.iterdir()):
                 if not overwrite:
-                    raise SystemExit(f'{folder} is not empty: choose another folder, or replace what it holds with --overwrite')
+                    raise SystemExit(f'{folder} is not empty: choose another folder, or replace its images with --overwrite')
                 shutil.rmtree(folder)
             folder.mkdir(parents=True, exist_ok=True)
 

@@ -24,7 +24,8 @@ class RandomCrop(FixedCrop):
     def transform(self, results: dict) -> dict:
         height, width = results[self.keys[0]].shape[:2]
         if min(height, width) < self.crop_size[0]:
-            raise ValueError(f'{results[f"{self.keys[0]}_path"]} is {width}x{height} (width x height), smaller than the crop of '
-                             f'{self.crop_size[1]}x{self.crop_size[0]}: set a smaller crop_size for RandomCrop in the training '
-                             'pipeline, or take the image out of the data set')
+            raise ValueError(
+                f'{results[f"{self.keys[0]}_path"]} is {width}x{height} (width x height), smaller than the crop of '
+                f'{self.crop_size[1]}x{self.crop_size[0]}: set a smaller crop_size for RandomCrop in the training pipeline, '
+                'or take the image out of the data set')
         return super().transform(results)

@@ -33,7 +33,8 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         with Image.open(io.BytesIO(content)) as image:
             image = ImageOps.exif_transpose(image)
             # Pillow has no conversion that scales: 'I;16' (or 'I', in its older versions) would be clipped at 255.
-            array = np.asarray(image if image.mode[0] in 'IF' else image.convert('RGB'))
+            # A copy, since flips work in place and the memory of a picture of Pillow is read-only.
+            array = np.array(image if image.mode[0] in 'IF' else image.convert('RGB'))
     # Pillow's decoders each raise their own: SyntaxError for a broken PNG, struct.error, EOFError, DecompressionBombError...
     except Exception as error:
         raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
@@ -41,8 +42,8 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind == 'f' or array.min() < 0 or array.max() > 65535:
-        raise OSError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or 16 '
-                      'bits a channel: save it as an 8-bit or 16-bit PNG')
+        raise OSError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
+                      '16 bits a channel: save it as an 8-bit or 16-bit PNG')
     return np.repeat((array >> 8).astype(np.uint8)[..., None], 3, axis=2)
 
 
@@ -81,7 +82,8 @@ class LoadImage(LoadImageFromFile):
     def transform(self, results: dict) -> dict:
         results = super().transform(results)
         if self.same_size_as is not None:
-            (height, width), (other_height, other_width) = (results[key].shape[:2] for key in (self.key, self.same_size_as))
+            height, width = results[self.key].shape[:2]
+            other_height, other_width = results[self.same_size_as].shape[:2]
             if (height, width) != (other_height, other_width):
                 raise ValueError(f'The two images of a pair differ in size (width x height): '
                                  f'{results[f"{self.same_size_as}_path"]} is {other_width}x{other_height}, '

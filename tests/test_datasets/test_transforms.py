@@ -1,0 +1,131 @@
+import cv2
+import numpy as np
+import pytest
+from mmagic.datasets.transforms import PackInputs
+from mmengine.dataset import DefaultSampler
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from mmskf.datasets import EnhancementDataset, LoadImage, RandomCrop
+
+
+@pytest.fixture
+def rgb():
+    return np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+
+
+def load(path):
+    return LoadImage('img')(dict(img_path=str(path)))['img']
+
+
+def write_cv2(path, image):
+    """OpenCV takes BGR; it is the only one here that writes colour with 16 bits."""
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def test_rgb(tmp_path, rgb):
+    Image.fromarray(rgb).save(tmp_path / 'a.png')
+    results = LoadImage('img')(dict(img_path=str(tmp_path / 'a.png')))
+    assert results['img'].dtype == np.uint8
+    assert np.array_equal(results['img'], rgb)
+    assert results['ori_img_shape'] == (12, 16, 3)
+    assert results['img_channel_order'] == 'rgb'
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tiff'])
+def test_16_bits_keep_the_high_byte(tmp_path, rgb, suffix):
+    values = rgb.astype(np.uint16) * 256 + 255
+    assert np.array_equal(load(write_cv2(tmp_path / f'colour{suffix}', values[..., ::-1])), rgb)
+    gray = load(write_cv2(tmp_path / f'gray{suffix}', values[..., 0]))
+    assert gray.dtype == np.uint8
+    assert np.array_equal(gray, np.repeat(rgb[..., :1], 3, axis=2))
+
+
+def test_8_bits_stored_as_16_come_back(tmp_path):
+    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    assert np.array_equal(load(write_cv2(tmp_path / 'ramp.png', ramp * 257))[..., 1], ramp)
+
+
+def test_gray_is_replicated(tmp_path, rgb):
+    Image.fromarray(rgb[..., 0]).save(tmp_path / 'gray.png')
+    assert np.array_equal(load(tmp_path / 'gray.png'), np.repeat(rgb[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize('channels', [2, 4])
+def test_alpha_is_dropped(tmp_path, rgb, channels):
+    alpha = np.full(rgb.shape[:2] + (1, ), 3, np.uint8)
+    Image.fromarray(np.concatenate([rgb[..., :channels - 1], alpha], axis=2)).save(tmp_path / 'alpha.png')
+    expected = rgb if channels == 4 else np.repeat(rgb[..., :1], 3, axis=2)
+    assert np.array_equal(load(tmp_path / 'alpha.png'), expected)
+
+
+def test_palette(tmp_path):
+    image = Image.new('RGB', (4, 2), (10, 200, 30)).quantize(4)
+    image.save(tmp_path / 'palette.png')
+    assert (load(tmp_path / 'palette.png') == (10, 200, 30)).all()
+
+
+def test_orientation_of_the_camera(tmp_path, rgb):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # taken upright: to be turned clockwise
+    Image.fromarray(rgb).save(tmp_path / 'a.png', exif=exif)
+    assert np.array_equal(load(tmp_path / 'a.png'), np.rot90(rgb, -1))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.bmp'])
+@pytest.mark.parametrize('share', [0.0, 0.05, 0.5, 0.99])
+def test_truncated_file_is_named(tmp_path, suffix, share):
+    path = tmp_path / f'broken{suffix}'
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:int(len(content) * share)])
+    with pytest.raises(OSError, match=f'{path} cannot be read as an image .* damaged or incomplete'):
+        load(path)
+
+
+def test_file_that_is_no_image_is_named(tmp_path):
+    (tmp_path / 'a.png').write_text('<html>404</html>')
+    with pytest.raises(OSError, match='a.png cannot be read as an image'):
+        load(tmp_path / 'a.png')
+
+
+def test_float_image_is_refused(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / 'a.tiff')
+    with pytest.raises(OSError, match=r'a.tiff holds float32 values in \[0, 1\], expected an image of 8 or 16 bits'):
+        load(tmp_path / 'a.tiff')
+
+
+def test_pair_of_different_sizes(tmp_path):
+    Image.new('RGB', (16, 12)).save(tmp_path / 'low.png')
+    Image.new('RGB', (15, 12)).save(tmp_path / 'high.png')
+    results = LoadImage('img')(dict(img_path=str(tmp_path / 'low.png'), gt_path=str(tmp_path / 'high.png')))
+    with pytest.raises(ValueError, match='low.png is 16x12, .*high.png is 15x12'):
+        LoadImage('gt', same_size_as='img')(results)
+
+
+def test_image_smaller_than_the_crop(rgb):
+    results = dict(img=rgb, gt=rgb, img_path='low/5.png', gt_path='high/5.png')
+    with pytest.raises(ValueError, match='low/5.png is 16x12 .*smaller than the crop of 13x13.*crop_size'):
+        RandomCrop(['img', 'gt'], 13)(results)
+
+
+def test_crop_takes_the_same_square_of_all(rgb):
+    np.random.seed(0)
+    places = set()
+    for _ in range(60):
+        results = RandomCrop(['img', 'gt'], 10)(dict(img=rgb, gt=rgb.astype(np.int64) + 1000, img_path='a'))
+        x, y, width, height = results['img_crop_bbox']
+        places.add((x, y))
+        assert (width, height) == (10, 10)
+        assert np.array_equal(results['img'], rgb[y:y + 10, x:x + 10])
+        assert np.array_equal(results['gt'], results['img'].astype(np.int64) + 1000)
+    assert {x for x, _ in places} == set(range(7)) and {y for _, y in places} == set(range(3))
+
+
+def test_error_in_a_worker_names_the_file(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'')
+    dataset = EnhancementDataset(str(tmp_path), dict(img=''), pipeline=[LoadImage('img'), PackInputs()])
+    loader = DataLoader(dataset, num_workers=1, sampler=DefaultSampler(dataset), collate_fn=list)
+    with pytest.raises(OSError, match='a.png cannot be read as an image'):
+        next(iter(loader))
