@@ -29,7 +29,7 @@ class NonFiniteLossHook(Hook):
                  if 'loss' in name and not math.isfinite(value)]
         weights = trained_weights(runner.model)
         if not found and not all_finite(weights):
-            found = [f'the losses are finite, but the update left {_name_nonfinite(weights)}']
+            found = [f'the update left {_name_nonfinite(weights)}']
         stop = torch.tensor(bool(found), dtype=torch.int32)
         all_reduce(stop, 'max')
         if stop:
