@@ -112,7 +112,7 @@ def test_channel_weights_of_gt_mean(mode, channel, weight):
     assert evaluate(metric, sample(pred, gt))[f'PSNR ({mode} GT-mean)'] == pytest.approx(expected, abs=1e-4)
 
 
-def test_niqe_leaves_out_what_it_cannot_measure(caplog):
+def test_niqe_leaves_out_what_it_cannot_measure():
     random = np.random.default_rng(0)
     textured = cv2.GaussianBlur(random.integers(0, 256, (96, 192, 3)).astype(np.uint8), (5, 5), 1)
     alone = evaluate(NIQE(), sample(textured))['NIQE']
@@ -144,7 +144,7 @@ def test_sizes_that_differ_name_the_file(photo):
 
 
 def test_fields_are_checked():
-    with pytest.raises(ValueError, match='mode is \'mean\'.*"gray"'.replace('"', '.')):
+    with pytest.raises(ValueError, match="mode is 'mean'.*'gray'"):
         GTMean([dict(type='PSNR')], mode='mean')
     with pytest.raises(TypeError, match='PSNR scores no single images'):
         GTMean([dict(type='mmagic.PSNR')], mode='gray')
