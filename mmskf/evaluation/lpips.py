@@ -25,14 +25,14 @@ def load_alexnet_lpips(backbone_weights):
     Raises:
         ValueError: If the file is damaged or not an AlexNet.
     """
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # The package fills its network with random numbers first; a training must not depend on whether it is measured
-        # by LPIPS. Its way of building AlexNet makes torchvision warn.
-        warnings.simplefilter('ignore', UserWarning)
-        model = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
     try:
         weights = torch.load(backbone_weights, map_location='cpu', weights_only=True)
-        # The package has torchvision's layers, with their indices, in five slices: 'slice2.3.weight' is 'features.3.weight'.
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # The package fills its network with random numbers first; a training must not depend on whether it is
+            # measured by LPIPS. Its way of building AlexNet makes torchvision warn.
+            warnings.simplefilter('ignore', UserWarning)
+            model = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
+        # It has torchvision's layers, with their indices, in five slices: 'slice2.3.weight' is 'features.3.weight'.
         model.net.load_state_dict({key: weights['features.' + key.split('.', 1)[1]] for key in model.net.state_dict()})
     except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f'LPIPS: {backbone_weights} is no state dict of torchvision\'s AlexNet ({error}): delete it and '

@@ -25,27 +25,23 @@ class NonFiniteLossHook(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Stops on a loss or weight that is not finite."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        losses = [f'{name} = {float(value)}' for name, value in (outputs or {}).items()
-                  if 'loss' in name and not math.isfinite(value)]
-        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-        weights_are_finite = all_finite([*trained.values(), *model.buffers()])
-        stop = torch.tensor(bool(losses) or not weights_are_finite, dtype=torch.int32, device=next(model.parameters()).device)
+        found = [f'{name} is {float(value)}' for name, value in (outputs or {}).items()
+                 if 'loss' in name and not math.isfinite(value)]
+        weights = trained_weights(runner.model)
+        if not found and not all_finite(weights):
+            found = [f'the update left {_name_nonfinite(weights)}']
+        stop = torch.tensor(bool(found), dtype=torch.int32)
         all_reduce(stop, 'max')
-        if not stop:
-            return
-        losses = sorted(set(sum(all_gather_object(losses), [])))
-        if losses:
-            found = f'The loss is not finite at iteration {runner.iter + 1}: {", ".join(losses)}. '
-        else:
-            found = f'The losses were finite, but iteration {runner.iter + 1} left {_first_nonfinite(model.state_dict())}. '
-        raise FloatingPointError(found + self._way_out(runner))
+        if stop:
+            found = dict.fromkeys(sum(all_gather_object(found), []))
+            raise FloatingPointError(f'Iteration {runner.iter + 1}: {", ".join(found)}. {self._way_out(runner)}')
 
     def before_save_checkpoint(self, runner, checkpoint):
         """Refuses a checkpoint with weights that are not finite, whoever asks for it."""
-        if not all_finite(checkpoint['state_dict'].values()):
-            raise FloatingPointError(f'A checkpoint was to be saved with {_first_nonfinite(checkpoint["state_dict"])}. '
-                                     + self._way_out(runner))
+        weights = {name: checkpoint['state_dict'][name] for name in trained_weights(runner.model)}
+        if not all_finite(weights):
+            raise FloatingPointError(
+                f'A checkpoint was to be saved with {_name_nonfinite(weights)}. {self._way_out(runner)}')
 
     @staticmethod
     def _way_out(runner):
@@ -57,13 +53,21 @@ class NonFiniteLossHook(Hook):
             return f'The training stops; the last good checkpoint is {file.read().strip()}. {advice}'
 
 
-def all_finite(tensors):
-    """Whether all floating point tensors hold only finite numbers; asks the device once."""
-    finite = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
-    return not finite or bool(torch.stack(finite).all())
+def trained_weights(model):
+    """Name -> parameter of everything that is trained; a model in a distributed wrapper has its own names."""
+    model = model.module if is_model_wrapper(model) else model
+    return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def _first_nonfinite(state_dict):
-    names = [name for name, tensor in state_dict.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    more = f' and in {len(names) - 1} more' if names[1:] else ''
+def all_finite(weights):
+    """Whether a dict of tensors holds only finite numbers.
+
+    A sum is finite only if its terms are: one pass without a copy, and one wait for the device instead of one per tensor.
+    """
+    return bool(torch.stack([weight.sum(dtype=torch.float32) for weight in weights.values()]).isfinite().all())
+
+
+def _name_nonfinite(weights):
+    names = [name for name, weight in weights.items() if not weight.isfinite().all()]
+    more = f' and {len(names) - 1} more' if names[1:] else ''
     return f'NaN or infinite numbers in {names[0]}{more}'

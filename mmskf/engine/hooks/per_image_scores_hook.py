@@ -1,4 +1,5 @@
 import csv
+import re
 from pathlib import Path
 
 from mmengine.dist import master_only
@@ -14,10 +15,10 @@ from .image_names import names_below_common_folder
 class PerImageScoresHook(Hook):
     """Writes the scores of every image to a CSV file after a test.
 
-    One row for each image, named by its path below the folder that holds them all; one column for each score of the
-    loop's :class:`~mmskf.evaluation.ImageMetric` (PSNR, SSIM, LPIPS, NIQE, GTMean), under the name that the report has; the
-    last row, 'mean', is the report. A score that could not be measured is 'not measured'; a cell is empty where a
-    data set is not evaluated by that metric. mmagic's own metrics keep no image names and are not in the file.
+    One row for each image in natural order, named by its path below the folder that holds them all; one column for each
+    score of the loop's :class:`~mmskf.evaluation.ImageMetric` (PSNR, SSIM, LPIPS, NIQE, GTMean), under the name that the
+    report has; the last row, 'mean', is the report. A score that could not be measured is 'not measured'; a cell is empty
+    where a data set is not evaluated by that metric. mmagic's own metrics keep no image names and are not in the file.
 
     Args:
         out_file (str or Path): The CSV file; its folder is made. An existing file is replaced.
@@ -56,9 +57,13 @@ class PerImageScoresHook(Hook):
         with open(out_file, 'w', newline='') as file:
             writer = csv.writer(file)
             writer.writerow(['image', *columns])
-            for path, name in names_below_common_folder(rows).items():
+            for path, name in sorted(names_below_common_folder(rows).items(), key=_natural_order):
                 writer.writerow([name, *(_cell(rows[path].get(column, '')) for column in columns)])
             writer.writerow(['mean', *(_cell(means[column]) for column in columns)])
+
+
+def _natural_order(item):
+    return [int(part) if part.isdecimal() else part for part in re.split('([0-9]+)', item[1])]
 
 
 def _cell(score):

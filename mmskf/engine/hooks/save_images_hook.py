@@ -1,4 +1,4 @@
-from collections import Counter
+import os
 from pathlib import Path
 
 import mmcv
@@ -15,8 +15,8 @@ class SaveImagesHook(Hook):
     """Saves every output of a test as an 8-bit RGB PNG under the name of its input.
 
     Values are rounded and clipped as the metrics do it, so that figures computed from the files are the reported ones.
-    Folders are kept below the deepest folder that holds all inputs ('LIME/1.png', 'NPE/1.png'). Inputs that differ only
-    in their ending keep it: 'a.bmp' and 'a.jpg' give 'a.bmp.png' and 'a.jpg.png'.
+    Folders are kept below the deepest folder that holds all inputs ('LIME/1.png', 'NPE/1.png'). Where two inputs differ
+    only in their ending, all keep theirs: 'a.bmp' and 'a.jpg' give 'a.bmp.png' and 'a.jpg.png'.
 
     Args:
         out_dir (str or Path): Folder of the images; it is made. Existing files are replaced.
@@ -51,6 +51,6 @@ def output_files(paths):
         dict[str, str]: Path -> relative name of a PNG.
     """
     names = names_below_common_folder(paths)
-    stems = {path: name.rsplit('.', 1)[0] for path, name in names.items()}
-    uses = Counter(stems.values())
-    return {path: f'{stem if uses[stem] == 1 else names[path]}.png' for path, stem in stems.items()}
+    stems = {path: os.path.splitext(name)[0] for path, name in names.items()}
+    chosen = stems if len(set(stems.values())) == len(stems) else names
+    return {path: f'{name}.png' for path, name in chosen.items()}
