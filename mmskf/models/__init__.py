@@ -1,1 +1,3 @@
 from .editors import *  # noqa: F401, F403
+from .losses import *  # noqa: F401, F403
+from .necks import *  # noqa: F401, F403

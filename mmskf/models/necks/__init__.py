@@ -1,0 +1,3 @@
+from .se_module import SEModule
+
+__all__ = ['SEModule']
