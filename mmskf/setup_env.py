@@ -1,6 +1,6 @@
 from importlib import import_module
 
-from mmengine import DefaultScope
+from mmengine.registry import init_default_scope
 
 MODULES = ('datasets', 'engine', 'evaluation', 'models')
 
@@ -18,4 +18,4 @@ def register_all_modules(init_default_scope=True):
         for module in MODULES:
             import_module(f'{package}.{module}')
     if init_default_scope:
-        DefaultScope.get_instance('mmskf', scope_name='mmskf')
+        init_default_scope('mmskf')

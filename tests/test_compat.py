@@ -44,7 +44,7 @@ def test_old_torch_is_refused(monkeypatch):
 
 def test_training_state_loads_without_running_code(tmp_path):
     buffer = HistoryBuffer()
-    buffer.update(np.float32(2.5))
+    buffer.update(2.5)
     state = dict(buffer=buffer, number=np.float64(0.1), count=np.int64(7))
     torch.save(state, tmp_path / 'state.pth')
     loaded = CheckpointLoader.load_checkpoint(str(tmp_path / 'state.pth'), map_location='cpu')

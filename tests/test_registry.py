@@ -1,5 +1,6 @@
 from mmengine import DefaultScope
 from mmengine import registry as mmengine_registry
+from mmengine.registry import init_default_scope
 
 from mmskf import registry
 from mmskf.registry import DATASETS, MODELS, TRANSFORMS
@@ -24,7 +25,7 @@ def test_a_child_for_every_node():
 
 
 def test_register_all_modules():
-    DefaultScope.get_instance('other', scope_name='mmengine')
+    init_default_scope('mmengine')
     register_all_modules()
     assert DefaultScope.get_current_instance().scope_name == 'mmskf'
     assert 'BaseEditModel' in mmengine_registry.MODELS.children['mmagic']

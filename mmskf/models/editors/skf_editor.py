@@ -22,10 +22,13 @@ def full_size(outputs: Outputs) -> Tensor:
 
 def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
     """Pads (N, C, H, W) at the right and the bottom, mirrored where the image is large enough, to multiples of ``divisor``."""
-    height, width = image.shape[-2:]
-    bottom, right = -height % divisor, -width % divisor
-    mode = 'reflect' if bottom < height and right < width else 'replicate'
-    return F.pad(image, (0, right, 0, bottom), mode) if bottom or right else image
+    for axis in (-1, -2):
+        size = image.shape[axis]
+        missing = -size % divisor
+        if missing:
+            padding = (0, missing, 0, 0) if axis == -1 else (0, 0, 0, missing)
+            image = F.pad(image, padding, 'reflect' if missing < size else 'replicate')
+    return image
 
 
 @MODELS.register_module()

@@ -1,0 +1,20 @@
+"""The SE modules (SKF's "TransformerBlock") of the released checkpoints, alike in every method that has them.
+
+A block stands alone (its keys have no prefix) or under the authors' name for it, at any depth: ``att_block_1`` (LLFlow,
+SNR-LLIE-Net) or ``fuseblk_1`` (DRBN). Put ``SE_RENAMES`` before the table's own rename of these names.
+"""
+
+_BLOCK = r'^((?:.*\.)?(?:att_block|fuseblk)_\d\.|)'
+
+SE_RENAMES = [
+    (_BLOCK + r'conv1\.', r'\1embed.'),
+    (_BLOCK + r'conv2\.', r'\1reduce.'),
+    (_BLOCK + r'conv3\.', r'\1expand.'),
+    (_BLOCK + r'norm([12])\.body\.', r'\1norm\2.'),
+    (_BLOCK + r'attn\.q_dwconv\.', r'\1attn.q_conv.'),  # a dense convolution, whatever its name says
+    (_BLOCK + r'ffn\.project_in_R\.', r'\1ffn.project_image.'),
+    (_BLOCK + r'ffn\.project_in_S\.', r'\1ffn.project_semantic.'),
+]
+
+# Only for blocks with the feed-forward network of two inputs (SNR-LLIE-Net, HWMNet), which saves these and never uses them.
+SE_DEAD = [r'(?:.*\.)?ffn\.(?:project_in|dwconv)\.weight']

@@ -1,0 +1,91 @@
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmskf.registry import MODELS
+
+from .soft_histogram import BINS, NUM_BINS, soft_histogram
+
+NORMALIZERS = ('pixels', 'pixels_classes_channels', 'sum')
+
+
+def drop_edges(labels: Tensor, width: int) -> Tensor:
+    """Marks the pixels near the boundary of their region as belonging to none (the refined patches P' of SKF, Eq. 6).
+
+    Args:
+        labels (Tensor): (N, H, W), integers.
+        width (int): A pixel is dropped where the (2 width + 1)^2 window around it holds another label; the border of the
+            image is no boundary.
+
+    Returns:
+        Tensor: Labels (N, H, W), -1 where dropped.
+    """
+    if width == 0:
+        return labels
+    # Pooling knows no integers; float32 holds every label below 2^24.
+    window = dict(kernel_size=2 * width + 1, stride=1, padding=width)
+    highest = F.max_pool2d(labels.float(), **window)
+    lowest = -F.max_pool2d(-labels.float(), **window)
+    return torch.where(highest == lowest, labels, -1)
+
+
+@MODELS.register_module()
+class SCHLoss(nn.Module):
+    """Semantic-guided color histogram loss (SKF, section 3.3, Eq. 6 to 10).
+
+    L1 distance of the soft color histograms of two images, class region by class region.
+
+    Args:
+        num_classes (int): Number of classes in the label map.
+        bins (str): 'paper' (edges (i -+ 0.5) / 255) or 'official' (edges i / 256). Defaults to 'paper'.
+        alpha (float): Steepness of the histogram's sigmoids. Defaults to 400.
+        edge_width (int): Pixels whose (2 edge_width + 1)^2 window holds another label are left out; 0 keeps all, as the
+            released code does. Defaults to 2.
+        normalizer (str): What the distances, summed over classes and channels, are divided by. 'sum': the batch size alone,
+            which is Eq. 10; 'pixels': 256 N H W, as the released LLFlow and SNR-LLIE-Net; 'pixels_classes_channels':
+            also the number of classes and channels, as the released DRBN. Defaults to 'pixels'.
+        loss_weight (float): Defaults to 1.
+
+    Shape:
+        pred (N, channels, H, W) and target (N, channels, H, W), both in [0, 1] and both differentiable; labels (N, H, W),
+        integers, ignored outside 0..num_classes-1 -> scalar, float32 for half precision too
+
+    Raises:
+        ValueError: For an unknown ``bins`` or ``normalizer``, a negative ``edge_width``, and shapes that do not fit.
+    """
+
+    def __init__(self,
+                 num_classes: int,
+                 bins: str = 'paper',
+                 alpha: float = 400.,
+                 edge_width: int = 2,
+                 normalizer: str = 'pixels',
+                 loss_weight: float = 1.):
+        super().__init__()
+        if bins not in BINS:
+            raise ValueError(f'bins of SCHLoss is {bins!r}; choose one of {list(BINS)}')
+        if normalizer not in NORMALIZERS:
+            raise ValueError(f'normalizer of SCHLoss is {normalizer!r}; choose one of {list(NORMALIZERS)}')
+        if edge_width < 0:
+            raise ValueError(f'edge_width of SCHLoss is {edge_width}; it must be 0 (keep all pixels) or more')
+        self.num_classes = num_classes
+        self.bins = bins
+        self.alpha = alpha
+        self.edge_width = edge_width
+        self.normalizer = normalizer
+        self.loss_weight = loss_weight
+
+    def forward(self, pred: Tensor, target: Tensor, labels: Tensor) -> Tensor:
+        if pred.shape != target.shape:
+            raise ValueError(f'SCHLoss was given pred of shape {tuple(pred.shape)} and target of shape '
+                             f'{tuple(target.shape)}; both must be (N, channels, H, W) of the same size')
+        labels = drop_edges(labels, self.edge_width)
+        histograms = [soft_histogram(image, labels, self.num_classes, self.bins, self.alpha) for image in (pred, target)]
+        distance = F.l1_loss(*histograms, reduction='sum')
+        num_images, channels, height, width = pred.shape
+        divisor = num_images
+        if self.normalizer != 'sum':
+            divisor *= NUM_BINS * height * width
+        if self.normalizer == 'pixels_classes_channels':
+            divisor *= self.num_classes * channels
+        return self.loss_weight * distance / divisor
