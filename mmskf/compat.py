@@ -80,6 +80,15 @@ def import_ops_of_mmcv_lite():
             del sys.modules['mmcv._ext']
 
 
+def keep_methods_out_of_checkpoints():
+    """``HistoryBuffer`` pickles its methods, by ``getattr``, which would let a checkpoint reach any attribute of anything.
+
+    It makes them anew when it is loaded, so that they need not be saved.
+    """
+    HistoryBuffer.__getstate__ = lambda self: {
+        name: value for name, value in vars(self).items() if name != 'statistics_methods'}
+
+
 def allow_training_state_in_checkpoints():
     """A checkpoint of mmengine's Runner holds its log history: numpy numbers inside ``HistoryBuffer``.
 
@@ -128,23 +137,28 @@ def load_checkpoints_safely():
     CheckpointLoader.register_scheme(('http://', 'https://'), load_url, force=True)
 
 
-def init_distributed_without_gpu(launcher):
-    """mmengine's ``init_dist`` calls ``torch.cuda.set_device``; without a GPU the process group is made here, with gloo.
+def prepare_launch_without_gpu(cfg):
+    """Makes the process group with gloo where there is no GPU: mmengine's ``init_dist`` calls ``torch.cuda.set_device``.
 
-    The Runner leaves a process group that exists as it is.
+    The Runner leaves a process group that exists as it is, but gives ``DistributedDataParallel`` a device for each process,
+    which only GPUs have.
 
     Args:
-        launcher (str): 'none', 'pytorch', 'slurm' or 'mpi', as the Runner takes it.
+        cfg (Config): The Runner's config, with ``launcher``: 'none', 'pytorch', 'slurm' or 'mpi'.
 
     Raises:
         RuntimeError: Without a GPU, for launchers other than 'none' and 'pytorch'.
     """
-    if launcher == 'none' or torch.cuda.is_available() or torch.distributed.is_initialized():
+    if cfg.launcher == 'none' or torch.cuda.is_available():
         return
-    if launcher != 'pytorch':
-        raise RuntimeError(f'--launcher {launcher} needs GPUs, and none is visible. On CPUs start with torchrun: '
+    if cfg.launcher != 'pytorch':
+        raise RuntimeError(f'--launcher {cfg.launcher} needs GPUs, and none is visible. On CPUs start with torchrun: '
                            'bash tools/dist_train.sh CONFIG PROCESSES')
-    torch.distributed.init_process_group('gloo')
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    wrapper = cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', broadcast_buffers=False))
+    if wrapper['type'] == 'MMDistributedDataParallel':
+        wrapper['device_ids'] = None
 
 
 def apply_all():
@@ -154,5 +168,6 @@ def apply_all():
     restore_cached_download()
     keep_imports_quiet_and_local()
     import_ops_of_mmcv_lite()
+    keep_methods_out_of_checkpoints()
     allow_training_state_in_checkpoints()
     load_checkpoints_safely()

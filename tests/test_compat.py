@@ -4,6 +4,7 @@ import mmcv.ops
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -80,6 +81,6 @@ def test_urls_are_loaded_safely(tmp_path, monkeypatch):
 
 def test_launchers_that_need_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    compat.init_distributed_without_gpu('none')
+    compat.prepare_launch_without_gpu(Config(dict(launcher='none')))
     with pytest.raises(RuntimeError, match='slurm needs GPUs.*dist_train.sh'):
-        compat.init_distributed_without_gpu('slurm')
+        compat.prepare_launch_without_gpu(Config(dict(launcher='slurm')))

@@ -8,7 +8,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from mmskf.apis import load_config, load_weights, use_amp
-from mmskf.compat import init_distributed_without_gpu
+from mmskf.compat import prepare_launch_without_gpu
 
 
 def parse_args(args=None):
@@ -42,7 +42,7 @@ def main(args=None):
         cfg.custom_hooks.append(dict(type='PerImageScoresHook', out_file=args.out))
     if args.show_dir:
         cfg.custom_hooks.append(dict(type='SaveImagesHook', out_dir=args.show_dir))
-    init_distributed_without_gpu(args.launcher)
+    prepare_launch_without_gpu(cfg)
     runner = Runner.from_cfg(cfg)
     load_weights(runner.model.module if is_model_wrapper(runner.model) else runner.model, args.checkpoint)
     return runner.test()

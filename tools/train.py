@@ -7,7 +7,7 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from mmskf.apis import load_config, use_amp
-from mmskf.compat import init_distributed_without_gpu
+from mmskf.compat import prepare_launch_without_gpu
 
 
 def parse_args(args=None):
@@ -40,7 +40,7 @@ def main(args=None):
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    init_distributed_without_gpu(args.launcher)
+    prepare_launch_without_gpu(cfg)
     Runner.from_cfg(cfg).train()
 
 

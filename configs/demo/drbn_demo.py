@@ -1,4 +1,9 @@
+# A training of minutes on two CPU cores, for `make demo`: small pictures, a larger learning rate, few iterations.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/paired_folder.py', '../_base_/models/drbn.py',
     '../_base_/schedules/drbn.py'
 ]
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+train_cfg = dict(max_iters=200, val_interval=100)
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=200, eta_min=1e-5)]
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=100))

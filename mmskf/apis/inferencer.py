@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from rich.progress import track
 from torch import nn
 
-from mmskf.evaluation.image_metric import to_float_rgb, to_uint8
+from mmskf.evaluation import to_float_rgb, to_uint8
 
 from .model import init_model
 

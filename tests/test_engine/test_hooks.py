@@ -17,7 +17,7 @@ NONFINITE = [dict(type='NonFiniteLossHook')]
 def last_good(work_dir):
     """The checkpoint that a resumed training would take, and whether its weights are finite."""
     path = (work_dir / 'last_checkpoint').read_text()
-    weights = torch.load(path, weights_only=False)['state_dict']
+    weights = torch.load(path)['state_dict']
     return path, all(weight.isfinite().all() for weight in weights.values())
 
 
