@@ -72,8 +72,8 @@ def test_versions_differ_and_share_the_ground_truth(tmp_path, photos):
 
 
 def test_flags_reach_the_picture(tmp_path, photos):
-    synthesize(tmp_path / 'out', photos, '--test', 'a', '--exposure', '0.25', '0.25', '--full-well', '1e12', '--read-noise', '0',
-               '--white-balance', '0')
+    synthesize(tmp_path / 'out', photos, '--test', 'a', '--exposure', '0.25', '0.25', '--full-well', '1e12',
+               '--read-noise', '0', '--white-balance', '0')
     low, high = (np.asarray(Image.open(tmp_path / 'out' / 'test' / side / 'a_00_0.png')) for side in ('low', 'high'))
     assert np.abs(low - 255 * linear_to_srgb(srgb_to_linear(high / 255) / 4)).max() < 0.51
 

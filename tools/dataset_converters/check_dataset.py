@@ -96,7 +96,8 @@ def find_files(data_root, data_prefix, filename_tmpl):
             if str(error) not in problems:
                 problems.append(str(error))
         else:
-            files[side] = {one_side[i]['key']: one_side[i][f'{side}_path'] for i in range(len(one_side))}
+            samples = map(one_side.get_data_info, range(len(one_side)))
+            files[side] = {sample['key']: sample[f'{side}_path'] for sample in samples}
     return files, problems
 
 
