@@ -1,6 +1,6 @@
 from importlib import import_module
 
-from mmengine.registry import init_default_scope
+from mmengine import registry
 
 MODULES = ('datasets', 'engine', 'evaluation', 'models')
 
@@ -18,4 +18,4 @@ def register_all_modules(init_default_scope=True):
         for module in MODULES:
             import_module(f'{package}.{module}')
     if init_default_scope:
-        init_default_scope('mmskf')
+        registry.init_default_scope('mmskf')

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -18,12 +17,6 @@ import mmskf  # noqa: E402, F401
 def mmskf_scope():
     """Types without a prefix are mmskf's, as in every config."""
     init_default_scope('mmskf')
-
-
-@pytest.fixture(scope='session', autouse=True)
-def few_threads():
-    """The tests are small: more threads than cores, where other programs run, only make them wait."""
-    torch.set_num_threads(2)
 
 
 @pytest.fixture(scope='session')

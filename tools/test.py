@@ -37,7 +37,7 @@ def main(args=None):
     if args.amp:
         use_amp(cfg)
     if args.tta:
-        cfg.model.setdefault('test_cfg', {}).tta = True
+        cfg.merge_from_dict({'model.test_cfg.tta': True})
     if args.out:
         cfg.custom_hooks.append(dict(type='PerImageScoresHook', out_file=args.out))
     if args.show_dir:

@@ -1,5 +1,8 @@
 from .config import config_root, find_config, list_models, load_config, use_amp
 from .inferencer import SKFInferencer
-from .model import init_model, load_weights
+from .model import init_model, load_weights, read_state_dict
 
-__all__ = ['SKFInferencer', 'config_root', 'find_config', 'init_model', 'list_models', 'load_config', 'load_weights', 'use_amp']
+__all__ = [
+    'SKFInferencer', 'config_root', 'find_config', 'init_model', 'list_models', 'load_config', 'load_weights',
+    'read_state_dict', 'use_amp'
+]

@@ -1,9 +1,9 @@
 from pathlib import Path
-from typing import Optional, Union
+from typing import Dict, Optional, Union
 
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 
@@ -36,6 +36,17 @@ def init_model(config: Union[str, Path, Config], checkpoint: Optional[str] = Non
     return model.to(device).eval()
 
 
+def read_state_dict(checkpoint: Union[str, Path]) -> Dict[str, Tensor]:
+    """Reads weights: a bare state dict or one under 'state_dict', with or without ``DataParallel``'s 'module.'.
+
+    Raises:
+        FileNotFoundError: Without such a file.
+        pickle.UnpicklingError: Where loading would run code.
+    """
+    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
+    return {key.removeprefix('module.'): value for key, value in loaded.get('state_dict', loaded).items()}
+
+
 def load_weights(model: nn.Module, checkpoint: str):
     """Loads a checkpoint strictly; only knowledge bank and discriminator may be absent.
 
@@ -47,8 +58,7 @@ def load_weights(model: nn.Module, checkpoint: str):
         FileNotFoundError: Without such a file.
         ValueError: If keys are missing, unexpected or of another shape: the checkpoint of another model.
     """
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    weights = loaded.get('state_dict', loaded)
+    weights = read_state_dict(checkpoint)
     expected = model.state_dict()
     missing = [key for key in expected if key not in weights and not key.startswith(OPTIONAL_PARTS)]
     unexpected = [key for key in weights if key not in expected and not key.startswith(OPTIONAL_PARTS)]

@@ -1,4 +1,4 @@
-from .convert import Conversion, check_strictly, convert, load_parts, load_state_dict, save
+from .convert import Conversion, check_strictly, convert, load_parts, save
 from .tables import CONVERSIONS
 
-__all__ = ['CONVERSIONS', 'Conversion', 'check_strictly', 'convert', 'load_parts', 'load_state_dict', 'save']
+__all__ = ['CONVERSIONS', 'Conversion', 'check_strictly', 'convert', 'load_parts', 'save']

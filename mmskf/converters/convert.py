@@ -6,9 +6,9 @@ from typing import Dict, Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from mmskf.apis import find_config, read_state_dict
 from mmskf.registry import MODELS
 from mmskf.version import __version__
 
@@ -46,18 +46,6 @@ class Conversion:
         return renamed
 
 
-def load_state_dict(path) -> StateDict:
-    """Reads a file of the authors: a bare state dict or one under 'state_dict', with or without DataParallel's 'module.'.
-
-    Raises:
-        FileNotFoundError: Without such a file.
-        pickle.UnpicklingError: Where loading would run code.
-    """
-    checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location='cpu')
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    return {re.sub(r'^module\.', '', key): value for key, value in state_dict.items()}
-
-
 def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
     """Reads the parts of a method from a file, a folder (the files are named as the parts) or ``part=path,...``.
 
@@ -77,7 +65,7 @@ def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
     if unknown:
         raise ValueError(f'This method has the parts {known or "(one file only)"}, not {unknown}. Give the weights as '
                          + (','.join(f'{name}=PATH' for name in known) if known else 'one file'))
-    return {name: load_state_dict(path) for name, path in paths.items()}
+    return {name: read_state_dict(path) for name, path in paths.items()}
 
 
 def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Sequence[str]]):
@@ -113,7 +101,6 @@ def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Option
     Raises:
         ValueError: If a key is missing, unexpected or of another shape.
     """
-    from mmskf.apis import find_config
     state_dict = {}
     for name, source in sources.items():
         state_dict.update({conversion.parts[name] + key: value for key, value in source.items()})

@@ -31,7 +31,7 @@ def test_data_root_reaches_every_data_set():
     ('model.generator.chanels', 'channels'),
     ('model.skp', 'skb'),
     ('optim_wrapper.optimizer.lrr', 'lr'),
-    ('default_hooks.checkpoint.intervall', 'interval'),
+    ('default_hooks.logger.intervall', 'interval'),
     ('train_dataloader.dataset.data_rot', 'data_root'),
     ('custom_hooks.7.interval', 'no index of a list of'),
     ('train_dataloader.dataset.pipeline.2.crop_sise', 'crop_size'),

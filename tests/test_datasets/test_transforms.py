@@ -92,7 +92,7 @@ def test_file_that_is_no_image_is_named(tmp_path):
 
 def test_float_image_is_refused(tmp_path):
     Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / 'a.tiff')
-    with pytest.raises(OSError, match=r'a.tiff holds float32 values in \[0, 1\], expected an image of 8 or 16 bits'):
+    with pytest.raises(ValueError, match=r'a.tiff holds float32 values in \[0, 1\], expected an image of 8 or 16 bits'):
         load(tmp_path / 'a.tiff')
 
 

@@ -117,7 +117,7 @@ def read_files(paths, hashed):
     for path in track_iter_progress(paths):
         try:
             image = decode_image(Path(path).read_bytes(), path)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             problems.append(str(error))
             continue
         sizes[path] = (image.shape[1], image.shape[0])

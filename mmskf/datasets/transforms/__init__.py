@@ -1,4 +1,4 @@
 from .crop import RandomCrop
-from .loading import LoadImage, decode_image
+from .loading import LoadImage, decode_image, to_rgb8
 
-__all__ = ['LoadImage', 'RandomCrop', 'decode_image']
+__all__ = ['LoadImage', 'RandomCrop', 'decode_image', 'to_rgb8']

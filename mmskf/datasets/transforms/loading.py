@@ -2,19 +2,43 @@ import io
 from typing import Optional
 
 import numpy as np
-from mmagic.datasets.transforms import LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from mmengine import fileio
 from PIL import Image, ImageOps
 
 from mmskf.registry import TRANSFORMS
 
 
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decodes an image file of any common kind to 8-bit RGB.
+def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
+    """Turns an image array of any common kind into 8-bit RGB.
 
-    - gray and palette images are spread over three channels, alpha is dropped without blending;
-    - of 16 bits the high byte is kept, so that an 8-bit image stored with 16 bits (v * 257) comes back as it was;
-    - the orientation that a camera has noted in EXIF is applied.
+    Gray is spread over three channels; alpha is dropped without blending; of 16 bits the high byte is kept, so that an 8-bit
+    image stored with 16 bits (v * 257) comes back as it was.
+
+    Args:
+        array (np.ndarray): (H, W) or (H, W, 1, 3 or 4), RGB, integers of 8 or 16 bits.
+        name (str): What it is, for the error.
+
+    Returns:
+        np.ndarray: uint8 (H, W, 3), RGB.
+
+    Raises:
+        ValueError: For other shapes or kinds of numbers.
+    """
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ValueError(f'{name} has the shape {array.shape}, expected an image: (H, W), or (H, W, 1, 3 or 4)')
+    if array.dtype.kind not in 'iu' or array.size and (array.min() < 0 or array.max() > 65535):
+        raise ValueError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
+                         '16 bits a channel (uint8 or uint16)')
+    if array.dtype != np.uint8:
+        array = (array >> 8).astype(np.uint8)
+    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
+
+
+def decode_image(content: bytes, name: str) -> np.ndarray:
+    """Decodes an image file of any common kind to 8-bit RGB, see :func:`to_rgb8`; an orientation in EXIF is applied.
 
     Pillow decodes, not OpenCV: it refuses a truncated file in every version, where OpenCV, depending on its version, fills
     the missing part with gray.
@@ -27,7 +51,8 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
         np.ndarray: uint8 (H, W, 3), RGB.
 
     Raises:
-        OSError: If the file is damaged, truncated or no image, or has neither 8 nor 16 bits a channel.
+        OSError: If the file is damaged, truncated or no image.
+        ValueError: If it has neither 8 nor 16 bits a channel.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -39,23 +64,18 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     except Exception as error:
         raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
                       'where it came, or take it out of the data set') from error
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind == 'f' or array.min() < 0 or array.max() > 65535:
-        raise OSError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
-                      '16 bits a channel: save it as an 8-bit or 16-bit PNG')
-    return np.repeat((array >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    return to_rgb8(array, name)
 
 
 @TRANSFORMS.register_module()
-class LoadImage(LoadImageFromFile):
+class LoadImage(BaseTransform):
     """Loads one image as 8-bit RGB, whatever kind of file it is in, and names the file when something is wrong with it.
 
-    What happens to gray, RGBA and 16-bit files: :func:`decode_image`.
+    What happens to gray, RGBA and 16-bit images: :func:`to_rgb8`.
 
     Required Keys:
 
-    - [KEY]_path
+    - [KEY]_path, or [KEY]: an array in place of a file
 
     Added Keys:
 
@@ -69,24 +89,32 @@ class LoadImage(LoadImageFromFile):
 
     Raises:
         OSError: If the file is damaged, truncated, or no image.
-        ValueError: If the sizes of the pair differ.
+        ValueError: If the image has neither 8 nor 16 bits a channel, or the sizes of the pair differ.
     """
 
     def __init__(self, key: str, same_size_as: Optional[str] = None, backend_args: Optional[dict] = None):
-        super().__init__(key, channel_order='rgb', imdecode_backend='pillow', backend_args=backend_args)
+        self.key = key
         self.same_size_as = same_size_as
-
-    def _load_image(self, filename):
-        return decode_image(fileio.get(filename, backend_args=self.backend_args), filename)
+        self.backend_args = backend_args
 
     def transform(self, results: dict) -> dict:
-        results = super().transform(results)
+        path = results.get(f'{self.key}_path')
+        if path is None:
+            image = to_rgb8(results[self.key], f'The array given as {self.key!r}')
+        else:
+            image = decode_image(fileio.get(path, backend_args=self.backend_args), path)
+        results[self.key] = image
+        results[f'ori_{self.key}_shape'] = image.shape
+        results[f'{self.key}_channel_order'], results[f'{self.key}_color_type'] = 'rgb', 'color'
         if self.same_size_as is not None:
-            height, width = results[self.key].shape[:2]
-            other_height, other_width = results[self.same_size_as].shape[:2]
-            if (height, width) != (other_height, other_width):
-                raise ValueError(f'The two images of a pair differ in size (width x height): '
-                                 f'{results[f"{self.same_size_as}_path"]} is {other_width}x{other_height}, '
-                                 f'{results[f"{self.key}_path"]} is {width}x{height}; they must show the same pixels. '
-                                 'tools/dataset_converters/check_dataset.py lists all such pairs')
+            self._check_size(results)
         return results
+
+    def _check_size(self, results):
+        height, width = results[self.key].shape[:2]
+        other_height, other_width = results[self.same_size_as].shape[:2]
+        if (height, width) != (other_height, other_width):
+            raise ValueError(f'The two images of a pair differ in size (width x height): '
+                             f'{results[f"{self.same_size_as}_path"]} is {other_width}x{other_height}, '
+                             f'{results[f"{self.key}_path"]} is {width}x{height}; they must show the same pixels. '
+                             'tools/dataset_converters/check_dataset.py lists all such pairs')

@@ -2,7 +2,8 @@ import pytest
 import torch
 from golden import Golden, shared
 
-from mmskf.converters import CONVERSIONS, check_strictly, load_state_dict
+from mmskf.apis import read_state_dict
+from mmskf.converters import CONVERSIONS, check_strictly
 from mmskf.models import DRBNNet
 
 SCALES = ('res1', 'res2', 'res4')
@@ -25,7 +26,7 @@ def test_golden(case):
 
 @pytest.mark.parametrize('case', ['dark_crop', 'photo'])
 def test_golden_with_released_weights(case):
-    weights = load_state_dict(shared('data/weights/drbn_stage1_model_s1.pt'))
+    weights = read_state_dict(shared('data/weights/drbn_stage1_model_s1.pt'))
     golden = Golden('drbn_real')
     net = DRBNNet().eval()
     converted = CONVERSIONS['drbn'].rename(weights)

@@ -1,0 +1,151 @@
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = 'configs/demo/drbn_demo.py'
+# Small enough for a test; without worker processes.
+SMALL = [
+    'model.generator.channels=4', 'model.generator.growth=2', 'train_dataloader.dataset.pipeline.2.crop_size=32',
+    'train_dataloader.batch_size=2', *(f'{split}_dataloader.{field}' for split in ('train', 'val', 'test')
+                                       for field in ('num_workers=0', 'persistent_workers=False'))
+]
+
+
+def weights_of(work_dir, iteration):
+    return CheckpointLoader.load_checkpoint(f'{work_dir}/iter_{iteration}.pth', map_location='cpu')
+
+
+@pytest.fixture(scope='module')
+def train(tool, pairs):
+
+    def run(work_dir, iterations, *args, options=()):
+        tool('tools/train').main([
+            str(ROOT / CONFIG), '--data-root', str(pairs), '--work-dir', str(work_dir), *args, '--cfg-options', *SMALL,
+            f'train_cfg.max_iters={iterations}', 'train_cfg.val_interval=2', 'default_hooks.checkpoint.interval=2',
+            'default_hooks.logger.interval=1', *options
+        ])
+        return work_dir
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def trained(train, tmp_path_factory):
+    return train(tmp_path_factory.mktemp('trained'), 4)
+
+
+def test_training_leaves_checkpoints_pictures_and_logs(trained):
+    checkpoint = weights_of(trained, 4)
+    assert checkpoint['meta']['iter'] == 4
+    assert (trained / 'last_checkpoint').read_text().endswith('iter_4.pth')
+    pictures = sorted(trained.glob('*/vis_data/vis_image/*.png'))
+    assert {picture.name.split('_')[0] for picture in pictures} == {'0', '1'}
+    assert np.asarray(Image.open(pictures[0])).shape == (42, 3 * 54, 3)  # input, output, ground truth
+    scalars = next(trained.glob('*/vis_data/scalars.json')).read_text()
+    assert '"loss_recon"' in scalars and '"PSNR"' in scalars
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(trained, train, tmp_path):
+    """The state that a run had left when it was interrupted after iteration 2 is all that the resumed one gets."""
+    shutil.copy(trained / 'iter_2.pth', tmp_path)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_2.pth'))
+    train(tmp_path, 4, '--resume', 'auto')
+    whole, resumed = weights_of(trained, 4), weights_of(tmp_path, 4)
+    assert all(torch.equal(value, resumed['state_dict'][key]) for key, value in whole['state_dict'].items())
+    moments = [checkpoint['optimizer']['state'][0]['exp_avg_sq'] for checkpoint in (whole, resumed)]
+    assert torch.equal(*moments)
+
+
+def test_resume_from_a_path(trained, train, tmp_path):
+    train(tmp_path, 6, '--resume', f'{trained}/iter_4.pth')
+    assert weights_of(tmp_path, 6)['meta']['iter'] == 6
+
+
+def test_amp_and_auto_scale_lr(train, tmp_path):
+    train(tmp_path, 2, '--amp', '--auto-scale-lr')
+    checkpoint = weights_of(tmp_path, 2)
+    # Two images a step where the config counts on four.
+    assert checkpoint['optimizer']['param_groups'][0]['initial_lr'] == pytest.approx(5e-4)
+    assert ("type='Bf16OptimWrapper'" in checkpoint['meta']['cfg']) != torch.cuda.is_available()
+
+
+def test_a_nan_loss_stops_the_training(train, tmp_path):
+    with pytest.raises(FloatingPointError, match='loss_recon'):
+        train(tmp_path, 4, options=['optim_wrapper.optimizer.lr=1e20'])
+
+
+def test_testing(trained, tool, pairs, tmp_path, capsys):
+    tool('tools/test').main([
+        str(ROOT / CONFIG), f'{trained}/iter_4.pth', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'),
+        '--out', str(tmp_path / 'scores.csv'), '--show-dir', str(tmp_path / 'show'), '--cfg-options', *SMALL
+    ])
+    rows = list(csv.reader((tmp_path / 'scores.csv').open()))
+    assert rows[0][1:3] == ['PSNR', 'SSIM'] and len(rows) == 4
+    scores = [float(row[1]) for row in rows[1:]]
+    assert scores[2] == pytest.approx(sum(scores[:2]) / 2, abs=1e-4)
+    high, result = (np.asarray(Image.open(path)).astype(float) for path in (pairs / 'test/high/0.png', tmp_path / 'show/0.png'))
+    assert scores[0] == pytest.approx(10 * np.log10(255**2 / ((high - result)**2).mean()), abs=1e-3)
+
+
+def test_tta_changes_the_result(trained, tool, pairs, tmp_path):
+    for name, flags in (('plain', []), ('tta', ['--tta']), ('amp', ['--amp'])):
+        tool('tools/test').main([
+            str(ROOT / CONFIG), f'{trained}/iter_4.pth', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'),
+            '--show-dir', str(tmp_path / name), *flags, '--cfg-options', *SMALL
+        ])
+    plain, tta, amp = (np.asarray(Image.open(tmp_path / name / '0.png')).astype(int) for name in ('plain', 'tta', 'amp'))
+    assert 0 < np.abs(plain - tta).max() and np.abs(plain - amp).mean() < 3 and np.abs(plain - amp).max() > 0
+
+
+def test_checkpoint_of_another_model(tool, pairs, tmp_path, trained):
+    torch.save(dict(state_dict=dict(x=torch.zeros(1))), tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='other.pth holds the weights of another model'):
+        tool('tools/test').main([str(ROOT / CONFIG), str(tmp_path / 'other.pth'), '--data-root', str(pairs),
+                                 '--work-dir', str(tmp_path / 'work')])
+
+
+def test_bad_arguments_stop_before_any_work(tool, pairs, tmp_path):
+    train = tool('tools/train').main
+    with pytest.raises(FileNotFoundError, match='no config or model called .*drbn_loll'):
+        train(['configs/baseline/drbn_loll.py'])
+    with pytest.raises(FileNotFoundError, match=f'does not exist: {tmp_path}/no/train/low.*--data-root'):
+        train([str(ROOT / CONFIG), '--data-root', str(tmp_path / 'no'), '--work-dir', str(tmp_path)])
+    with pytest.raises(KeyError, match="model.generater.*Did you mean generator"):
+        train([str(ROOT / CONFIG), '--cfg-options', 'model.generater.channels=4'])
+    assert not list(tmp_path.glob('**/*.pth'))
+
+
+def test_two_processes_hold_the_same_weights(pairs, tmp_path):
+    """dist_train.sh with two CPU processes: each writes a fingerprint of its weights after the last step."""
+    (tmp_path / 'fingerprint.py').write_text(
+        'import hashlib, os, pathlib\n'
+        'from mmengine.hooks import Hook\n'
+        'from mmskf.registry import HOOKS\n'
+        '@HOOKS.register_module()\n'
+        'class Fingerprint(Hook):\n'
+        '    def after_train(self, runner):\n'
+        '        weights = b"".join(value.numpy().tobytes() for value in runner.model.state_dict().values())\n'
+        '        path = pathlib.Path(runner.work_dir) / f"rank{os.environ[\'RANK\']}"\n'
+        '        path.write_text(f"{hashlib.sha1(weights).hexdigest()} of {runner.world_size}")\n')
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = ['{ROOT / CONFIG}']\n"
+        "custom_imports = dict(imports=['fingerprint'])\n"
+        "custom_hooks = _base_.custom_hooks + [dict(type='Fingerprint')]\n")
+    env = dict(os.environ, PYTHONPATH=str(tmp_path), PYTHON=sys.executable, MASTER_PORT='29533', OMP_NUM_THREADS='1')
+    result = subprocess.run(
+        ['bash', 'tools/dist_train.sh', str(tmp_path / 'config.py'), '2', '--data-root', str(pairs), '--work-dir',
+         str(tmp_path / 'work'), '--cfg-options', *SMALL, 'train_cfg.max_iters=2'],
+        cwd=ROOT, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-3000:]
+    first, second = ((tmp_path / 'work' / f'rank{rank}').read_text() for rank in (0, 1))
+    assert first == second and first.endswith(' of 2')
