@@ -25,8 +25,8 @@ class NonFiniteLossHook(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         """Stops on a loss or weight that is not finite."""
-        found = [f'{name} is {float(value)}' for name, value in (outputs or {}).items()
-                 if 'loss' in name and not math.isfinite(value)]
+        losses = {name: torch.as_tensor(value).item() for name, value in (outputs or {}).items() if 'loss' in name}
+        found = [f'{name} is {value}' for name, value in losses.items() if not math.isfinite(value)]
         weights = trained_weights(runner.model)
         if not found and not all_finite(weights):
             found = [f'the update left {_name_nonfinite(weights)}']

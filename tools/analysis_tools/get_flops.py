@@ -1,0 +1,88 @@
+"""Counts parameters and multiply-adds of a model, part by part: ``get_flops.py configs/skf/drbn_skf_lol.py``."""
+import argparse
+from collections import Counter
+
+import torch
+from mmengine.config import DictAction
+from prettytable import PrettyTable
+from torch.utils.flop_counter import FlopCounterMode
+
+from mmskf.apis import init_model, load_config
+from mmskf.models import SEModule, SemanticKnowledgeBank
+
+NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(
+        description='Count parameters and multiply-adds. The tables of the paper leave the knowledge bank out.')
+    parser.add_argument('config', help='path or name of a config')
+    parser.add_argument('--size', default='400x600', metavar='HEIGHTxWIDTH', help='of the image (default: 400x600)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    return parser.parse_args(args)
+
+
+def count_parameters(model):
+    """Parameters of each part."""
+    counts = Counter({NETWORK: 0})
+    for module in model.modules():
+        if isinstance(module, SEModule):
+            counts[SE] += sum(weight.numel() for weight in module.parameters())
+        elif isinstance(module, SemanticKnowledgeBank):
+            counts[SKB] += sum(weight.numel() for weight in module.segmentor.parameters())
+    counts[NETWORK] = sum(weight.numel() for weight in model.generator.parameters()) - counts[SE]
+    return counts
+
+
+def count_operations(model, size):
+    """Multiply-adds (of convolutions and matrix products) of each part for one image of (height, width).
+
+    What runs inside an SE module or the knowledge bank counts as theirs, wherever they are called from.
+    """
+    counts, inside, counted = Counter({NETWORK: 0}), [NETWORK], 0
+    counter = FlopCounterMode(display=False)
+
+    def book():
+        nonlocal counted
+        total = counter.get_total_flops() // 2
+        counts[inside[-1]] += total - counted
+        counted = total
+
+    def enter(part):
+        book()
+        inside.append(part)
+
+    def leave():
+        book()
+        inside.pop()
+
+    handles = []
+    for module in model.modules():
+        part = SE if isinstance(module, SEModule) else SKB if isinstance(module, SemanticKnowledgeBank) else None
+        if part:
+            handles += [module.register_forward_pre_hook(lambda *_, part=part: enter(part)),
+                        module.register_forward_hook(lambda *_: leave())]
+    with counter, torch.no_grad():
+        model(torch.rand(1, 3, *size))
+        book()
+    for handle in handles:
+        handle.remove()
+    return counts
+
+
+def main(args=None):
+    args = parse_args(args)
+    size = tuple(int(number) for number in args.size.split('x'))
+    cfg = load_config(args.config, args.cfg_options)
+    if cfg.model.get('skb'):
+        cfg.model.skb.checkpoint = None
+    model = init_model(cfg)
+    parameters, operations = count_parameters(model), count_operations(model, size)
+    table = PrettyTable(['part', 'parameters', f'GMACs at {args.size}'], align='r')
+    for part in parameters:
+        table.add_row([part, f'{parameters[part]:,}', f'{operations[part] / 1e9:.2f}'])
+    print(table)
+
+
+if __name__ == '__main__':
+    main()
