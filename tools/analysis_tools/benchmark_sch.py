@@ -27,7 +27,7 @@ CASES = ('8x3x160x160', '1x3x400x600')
 
 
 def naive_histogram(values):
-    """Soft counts (256, ) of the values (P, ): sum_j sigmoid(alpha (x_j - i / 256)) - sigmoid(alpha (x_j - (i + 1) / 256))."""
+    """Soft counts (256, ) of the values (P, ): sum_j sigmoid(alpha (x_j - e_i)) - sigmoid(alpha (x_j - e_i+1))."""
     edges = torch.arange(257, device=values.device) / 256
     lower = torch.sigmoid(ALPHA * (values[None] - edges[:-1, None]))
     upper = torch.sigmoid(ALPHA * (values[None] - edges[1:, None]))
