@@ -27,11 +27,11 @@ BINS = {'paper': 255, 'official': 256}
 TOLERANCE = {torch.float32: 1.2e-7, torch.float64: 1e-12}
 
 # Bins that one row of the banded product covers; only its speed depends on it.
-BLOCK = 16
+BLOCK = 32
 
-# The widest cell, in lengths of the sigmoid (1 / alpha). Wider cells mean fewer of them and a higher degree: at alpha = 400,
-# four cells a bin with degree 4 are faster than one with degree 8.
-MAX_WIDTH = 0.4
+# The widest cell, in lengths of the sigmoid (1 / alpha). Narrower cells need a lower degree (fewer passes over the pixels),
+# wider ones are fewer (smaller sums). At alpha = 400 this makes two cells a bin with degree 6.
+MAX_WIDTH = 0.8
 
 
 class Kernel(NamedTuple):
@@ -112,7 +112,8 @@ def build_kernel(slope: float, tolerance: float, dtype: torch.dtype, device: tor
     spread = np.zeros((degree + 1, window, cells_per_bin, BLOCK))
     gather = np.zeros((degree + 1, window, BLOCK, cells_per_bin))
     for position in range(BLOCK):
-        # Window position p is the bin p - reach of the block: seen from its cells the bins run the other way.
+        # A window begins reach bins before its block. The bin at `position` sees the cells of its window from the farthest
+        # below to the farthest above; they see it above them first, hence the reversal.
         near = slice(position, position + 2 * reach + 1)
         spread[:, near, :, position] = values.transpose(0, 2, 1)[:, ::-1]
         gather[:, near, position] = slopes.transpose(0, 2, 1)
@@ -208,10 +209,9 @@ class _SoftHistogram(torch.autograd.Function):
         index, offset = _locate(x, number, kernel, bins_per_unit)
         num_images, num_regions, channels = *used.shape, x.size(1)
 
-        _, window, block = kernel.spread.shape
-        step = block * kernel.cells_per_bin
+        window, step = kernel.spread.size(1), BLOCK * kernel.cells_per_bin
         moments = x.new_zeros((num_images, channels, num_regions + 1, kernel.num_cells), dtype=torch.float64)
-        histogram = kernel.spread.new_zeros((num_images * channels * num_regions * NUM_BINS // block, block))
+        histogram = kernel.spread.new_zeros((num_images * channels * num_regions * NUM_BINS // BLOCK, BLOCK))
         offset = offset.double()
         power = torch.ones_like(offset)
         for degree, spread in enumerate(kernel.spread):
@@ -237,8 +237,7 @@ class _SoftHistogram(torch.autograd.Function):
         index, offset = _locate(x, number, kernel, bins_per_unit)
         num_images, num_regions, channels = *used.shape, x.size(1)
 
-        _, window, cells_per_block = kernel.slopes.shape
-        num_bins = kernel.num_cells // kernel.cells_per_bin
+        window, num_bins = kernel.slopes.size(1), kernel.num_cells // kernel.cells_per_bin
         margin = 2 * kernel.reach + 1
         padded = kernel.slopes.new_zeros((num_images, num_regions + 1, channels, num_bins + 2 * kernel.reach))
         padded[:, :num_regions, :, margin:margin + NUM_BINS][used] = grad[present].to(padded.dtype)
