@@ -5,8 +5,8 @@ and bin. Both run with the released options (edges i / 256, no pixel left out) o
 needs a gradient, as in training. Each implementation gets a fresh process for each case, so that neither finds memory that
 the other has warmed.
 
-The label maps are regions: 15 of the 59 classes get random scores on a coarse grid, which are enlarged and compared; 10 to
-15 classes remain in each image.
+The label maps are regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are enlarged
+and compared.
 """
 import argparse
 import statistics
@@ -134,7 +134,7 @@ def in_fresh_process(*args):
 def report(case, naive, ours):
     """Prints the table of one case."""
     counts = sorted(naive['classes'])
-    print(f'\n{case}, {NUM_CLASSES} classes, {counts[0]} to {counts[-1]} of them in an image')
+    print(f'\n{case}, {NUM_CLASSES} classes, {counts[0]} (fewest) to {counts[-1]} (most) of them in an image')
     print(f'{"":18}{"naive":>12}{"SCHLoss":>12}{"ratio":>9}')
     for result in (naive, ours):
         result['total'] = result['forward'] + result['backward']
