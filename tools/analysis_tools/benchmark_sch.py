@@ -5,8 +5,8 @@ and bin. Both run with the released options (edges i / 256, no pixel left out) o
 needs a gradient, as in training. Each implementation gets a fresh process for each case, so that neither finds memory that
 the other has warmed.
 
-The label maps are regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are enlarged
-and compared.
+The label maps are regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are
+enlarged and compared.
 """
 import argparse
 import statistics
@@ -158,7 +158,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} threads'
+    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     print(f'SCH loss, forward and backward, float32, {where}, median of {args.repeats}')
     for case in args.cases:
         shape = tuple(int(size) for size in case.split('x'))
