@@ -5,8 +5,8 @@ and bin. Both run with the released options (edges i / 256, no pixel left out) o
 needs a gradient, as in training. Each implementation gets a fresh process for each case, so that neither finds memory that
 the other has warmed.
 
-The label maps are regions: 15 of the 59 classes get random scores on a coarse grid, which are enlarged and compared; 10 to
-15 classes remain in each image.
+The label maps are regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are
+enlarged and compared.
 """
 import argparse
 import statistics
@@ -27,7 +27,7 @@ CASES = ('8x3x160x160', '1x3x400x600')
 
 
 def naive_histogram(values):
-    """Soft counts (256, ) of the values (P, ): sum_j sigmoid(alpha (x_j - i / 256)) - sigmoid(alpha (x_j - (i + 1) / 256))."""
+    """Soft counts (256, ) of the values (P, ): sum_j sigmoid(alpha (x_j - e_i)) - sigmoid(alpha (x_j - e_i+1))."""
     edges = torch.arange(257, device=values.device) / 256
     lower = torch.sigmoid(ALPHA * (values[None] - edges[:-1, None]))
     upper = torch.sigmoid(ALPHA * (values[None] - edges[1:, None]))
@@ -134,7 +134,7 @@ def in_fresh_process(*args):
 def report(case, naive, ours):
     """Prints the table of one case."""
     counts = sorted(naive['classes'])
-    print(f'\n{case}, {NUM_CLASSES} classes, {counts[0]} to {counts[-1]} of them in an image')
+    print(f'\n{case}, {NUM_CLASSES} classes, {counts[0]} (fewest) to {counts[-1]} (most) of them in an image')
     print(f'{"":18}{"naive":>12}{"SCHLoss":>12}{"ratio":>9}')
     for result in (naive, ours):
         result['total'] = result['forward'] + result['backward']
@@ -158,7 +158,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} threads'
+    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     print(f'SCH loss, forward and backward, float32, {where}, median of {args.repeats}')
     for case in args.cases:
         shape = tuple(int(size) for size in case.split('x'))

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 
-from .soft_histogram import BINS, NUM_BINS, soft_histogram
+from .soft_histogram import BINS, NUM_BINS, find_regions, region_histogram
 
 NORMALIZERS = ('pixels', 'pixels_classes_channels', 'sum')
 
@@ -79,8 +79,8 @@ class SCHLoss(nn.Module):
         if pred.shape != target.shape:
             raise ValueError(f'SCHLoss was given pred of shape {tuple(pred.shape)} and target of shape '
                              f'{tuple(target.shape)}; both must be (N, channels, H, W) of the same size')
-        labels = drop_edges(labels, self.edge_width)
-        histograms = [soft_histogram(image, labels, self.num_classes, self.bins, self.alpha) for image in (pred, target)]
+        regions = find_regions(drop_edges(labels, self.edge_width), self.num_classes)
+        histograms = [region_histogram(image, regions, self.bins, self.alpha) for image in (pred, target)]
         distance = F.l1_loss(*histograms, reduction='sum')
         num_images, channels, height, width = pred.shape
         divisor = num_images

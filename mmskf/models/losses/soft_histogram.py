@@ -2,17 +2,18 @@
 
 A pixel at position u (in bins) adds K(u - i) to bin i, K being a difference of two sigmoids. Evaluating K for every pixel
 and bin costs 256 pairs of sigmoids a pixel. Here the axis is cut into cells of at most a bin's width. Inside a cell, at
-offset t from its centre, K(u - i) is a polynomial of t to within the rounding of the input, and zero beyond some bins'
-distance: K(u - i) = sum_m p[m, i] t^m. So the sums of t^m over the pixels of a cell (its moments) are all that the bins need:
-one scattered addition a moment, then one small banded matrix product from cells to bins. The gradient is the same
-backwards: the incoming gradient of the bins gives one polynomial a cell, which is evaluated at every pixel of it.
+offset t from its centre, K(u - i) is to within float32 a polynomial of t, sum_m p[m, i] t^m, and zero at more than a few
+bins' distance. So the sums of t^m over the pixels of a cell (its moments) are all that the bins need: one scattered
+addition a moment, then one small banded matrix product from cells to bins. The gradient goes the same way back: the
+gradient of the bins gives one polynomial a cell, which is evaluated at every pixel of it.
 """
 import math
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import NamedTuple, Tuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -21,19 +22,20 @@ NUM_BINS = 256
 # Bins per unit of intensity. 'paper': edges (i -+ 0.5) / 255; 'official': edges i / 256.
 BINS = {'paper': 255, 'official': 256}
 
-# Bounds the kernel's mass that one pixel may lose, and the error of the polynomials. In float64 they are to be smooth
-# enough for numerical differentiation; below that the coefficients' own rounding counts.
-TOLERANCE = {torch.float32: 6e-8, torch.float64: 1e-12}
+# Bounds the kernel's mass that one pixel may lose, and the error of the polynomials. For float32 this is what a difference
+# of two sigmoids rounds to; for float64, the least that the coefficients' own rounding allows at any alpha.
+TOLERANCE = {torch.float32: 1.2e-7, torch.float64: 1e-12}
 
 # Bins that one row of the banded product covers; only its speed depends on it.
 BLOCK = 32
 
-# The widest cell, in units of the sigmoid's length. Polynomials of degree 8 then reach float32.
-MAX_SLOPE = 1.6
+# The widest cell, in lengths of the sigmoid (1 / alpha). Narrower cells need a lower degree (fewer passes over the pixels),
+# wider ones are fewer (smaller sums). At alpha = 400 this makes two cells a bin with degree 6.
+MAX_WIDTH = 0.8
 
 
 class Kernel(NamedTuple):
-    """The polynomials of K as banded matrices, in float64.
+    """The polynomials of K as banded matrices.
 
     Args:
         reach (int): Bins on either side to which a pixel contributes.
@@ -79,17 +81,18 @@ def _fit(function, degree: int, reach: int, cells_per_bin: int) -> Tuple[np.ndar
 
 
 @lru_cache(maxsize=16)
-def build_kernel(slope: float, tolerance: float, device: torch.device) -> Kernel:
+def build_kernel(slope: float, tolerance: float, dtype: torch.dtype, device: torch.device) -> Kernel:
     """Chooses reach, cells and degree such that both the mass lost and the error of K and K' / slope are below tolerance.
 
     Args:
         slope (float): The sigmoid's alpha per bin.
         tolerance (float): See above.
-        device (torch.device): Where the matrices are wanted.
+        dtype (torch.dtype): Type of the matrices.
+        device (torch.device): Where they are wanted.
     """
     # Beyond the reach a pixel has at most 2 exp(-slope * reach) of its mass.
     reach = math.ceil(math.log(2 / tolerance) / slope)
-    cells_per_bin = 2**max(0, math.ceil(math.log2(slope / MAX_SLOPE)))
+    cells_per_bin = 2**max(0, math.ceil(math.log2(slope / MAX_WIDTH)))
 
     def kernel(u):
         return _sigmoid(slope * (u + 0.5)) - _sigmoid(slope * (u - 0.5))
@@ -109,12 +112,13 @@ def build_kernel(slope: float, tolerance: float, device: torch.device) -> Kernel
     spread = np.zeros((degree + 1, window, cells_per_bin, BLOCK))
     gather = np.zeros((degree + 1, window, BLOCK, cells_per_bin))
     for position in range(BLOCK):
-        # Window position p is the bin p - reach of the block: seen from its cells the bins run the other way.
+        # A window begins reach bins before its block. The bin at `position` sees the cells of its window from the farthest
+        # below to the farthest above; they see it above them first, hence the reversal.
         near = slice(position, position + 2 * reach + 1)
         spread[:, near, :, position] = values.transpose(0, 2, 1)[:, ::-1]
         gather[:, near, position] = slopes.transpose(0, 2, 1)
-    spread = torch.from_numpy(spread.reshape(degree + 1, window * cells_per_bin, BLOCK)).to(device)
-    gather = torch.from_numpy(gather.reshape(degree + 1, window, BLOCK * cells_per_bin)).to(device)
+    spread = torch.from_numpy(spread.reshape(degree + 1, window * cells_per_bin, BLOCK)).to(device, dtype)
+    gather = torch.from_numpy(gather.reshape(degree + 1, window, BLOCK * cells_per_bin)).to(device, dtype)
     return Kernel(reach, cells_per_bin, spread, gather)
 
 
@@ -124,25 +128,37 @@ class Regions(NamedTuple):
     Args:
         present (Tensor): (N, num_classes) bool: which classes occur.
         used (Tensor): (N, K) bool: which numbers stand for a class, K being the largest count of classes in an image.
-        number (Tensor): (N, H W) int64: number of each pixel's class; K for pixels to ignore.
+        number (Tensor): (N, H, W) int64: number of each pixel's class; K for pixels to ignore.
     """
     present: Tensor
     used: Tensor
     number: Tensor
 
 
-def _find_regions(labels: Tensor, num_classes: int) -> Regions:
-    labels = labels.flatten(1).long()
-    labels = torch.where((labels >= 0) & (labels < num_classes), labels, num_classes)
-    present = labels.new_zeros((len(labels), num_classes + 1), dtype=torch.bool).scatter_(1, labels, True)[:, :num_classes]
+def find_regions(labels: Tensor, num_classes: int) -> Regions:
+    """Numbers the classes of a label map.
+
+    Args:
+        labels (Tensor): (N, H, W), integers; those outside 0..num_classes-1 are ignored.
+        num_classes (int): Number of classes.
+
+    Raises:
+        ValueError: If the labels are no integers.
+    """
+    if labels.is_floating_point():
+        raise ValueError(f'The labels of the histogram are {labels.dtype}, expected integers: '
+                         'take the argmax of the class scores')
+    flat = labels.flatten(1).long()
+    flat = torch.where((flat >= 0) & (flat < num_classes), flat, num_classes)
+    present = flat.new_zeros((len(flat), num_classes + 1), dtype=torch.bool).scatter_(1, flat, True)[:, :num_classes]
     counts = present.sum(1, keepdim=True)
     largest = int(counts.max())
-    numbers = torch.nn.functional.pad(present.cumsum(1) - 1, (0, 1), value=largest)
+    numbers = F.pad(present.cumsum(1) - 1, (0, 1), value=largest)
     used = torch.arange(largest, device=labels.device) < counts
-    return Regions(present, used, numbers.gather(1, labels))
+    return Regions(present, used, numbers.gather(1, flat).view(labels.shape))
 
 
-def _locate(x: Tensor, regions: Regions, kernel: Kernel, bins_per_unit: int) -> Tuple[Tensor, Tensor]:
+def _locate(x: Tensor, number: Tensor, kernel: Kernel, bins_per_unit: int) -> Tuple[Tensor, Tensor]:
     """Finds every pixel's cell, counted over the regions of an image, and its offset from the cell's centre.
 
     Returns:
@@ -158,61 +174,95 @@ def _locate(x: Tensor, regions: Regions, kernel: Kernel, bins_per_unit: int) -> 
     offset = (scaled - cell).sub_(shift + 0.5)
     # A NaN has no cell: it is counted in bin 0, where its offset makes the histogram NaN.
     index = cell.nan_to_num_(nan=0.).long().add_((reach + 1) * per_bin)
-    return index.add_(regions.number.unsqueeze(1) * kernel.num_cells), offset
+    return index.add_(number.flatten(1).unsqueeze(1) * kernel.num_cells), offset
+
+
+def _kernel_for(x: Tensor, bins_per_unit: int, alpha: float) -> Kernel:
+    # float32 is three times as fast on a CPU. A GPU may round float32 products to TF32, and has time for float64.
+    dtype = x.dtype if x.device.type == 'cpu' else torch.float64
+    return build_kernel(alpha / bins_per_unit, TOLERANCE[x.dtype], dtype, x.device)
+
+
+def _without_autocast(function):
+    """``torch.amp.custom_fwd`` for any device: the decorated method computes in the type of its first tensor."""
+
+    @wraps(function)
+    def wrapper(ctx, tensor, *args):
+        with torch.autocast(tensor.device.type, enabled=False):
+            return function(ctx, tensor, *args)
+
+    return wrapper
 
 
 class _SoftHistogram(torch.autograd.Function):
-    """Keeps nothing but its inputs for the backward pass.
+    """Keeps nothing but its inputs for the backward pass, where cells and offsets are found again.
 
-    Sums are in float64: 25,600 equal pixels would lose four digits in float32. It also keeps the products out of autocast
-    and TF32.
+    The moments are in float64: summing 25,600 equal pixels in float32 would lose four digits.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, labels: Tensor, num_classes: int, bins_per_unit: int, alpha: float) -> Tensor:
-        ctx.save_for_backward(x, labels)
-        ctx.options = num_classes, bins_per_unit, alpha
-        kernel = build_kernel(alpha / bins_per_unit, TOLERANCE[x.dtype], x.device)
-        regions = _find_regions(labels, num_classes)
-        index, offset = _locate(x, regions, kernel, bins_per_unit)
-        num_images, num_regions, channels = *regions.used.shape, x.size(1)
+    @_without_autocast
+    def forward(ctx, x: Tensor, present: Tensor, used: Tensor, number: Tensor, bins_per_unit: int, alpha: float) -> Tensor:
+        ctx.save_for_backward(x, present, used, number)
+        ctx.options = bins_per_unit, alpha
+        kernel = _kernel_for(x, bins_per_unit, alpha)
+        index, offset = _locate(x, number, kernel, bins_per_unit)
+        num_images, num_regions, channels = *used.shape, x.size(1)
 
+        window, step = kernel.spread.size(1), BLOCK * kernel.cells_per_bin
         moments = x.new_zeros((num_images, channels, num_regions + 1, kernel.num_cells), dtype=torch.float64)
-        windows = moments[:, :, :num_regions, kernel.cells_per_bin:].unfold(
-            3, kernel.spread.size(1), BLOCK * kernel.cells_per_bin)
-        histogram = moments.new_zeros((num_images, channels, num_regions, NUM_BINS // BLOCK, BLOCK))
+        histogram = kernel.spread.new_zeros((num_images * channels * num_regions * NUM_BINS // BLOCK, BLOCK))
         offset = offset.double()
         power = torch.ones_like(offset)
-        for spread in kernel.spread:
-            moments.zero_().flatten(2).scatter_add_(2, index, power)
-            histogram += windows @ spread
-            power *= offset
+        for degree, spread in enumerate(kernel.spread):
+            if degree > 0:
+                moments.zero_()
+                power *= offset
+            moments.flatten(2).scatter_add_(2, index, power)
+            used_moments = moments[:, :, :num_regions, kernel.cells_per_bin:].to(spread.dtype)
+            histogram.addmm_(used_moments.unfold(3, window, step).reshape(-1, window), spread)
 
-        result = x.new_zeros((num_images, num_classes, channels, NUM_BINS))
-        result[regions.present] = histogram.flatten(3).transpose(1, 2)[regions.used].to(x.dtype)
+        result = x.new_zeros((*present.shape, channels, NUM_BINS))
+        histogram = histogram.view(num_images, channels, num_regions, NUM_BINS).transpose(1, 2)
+        result[present] = histogram[used].to(x.dtype)
         return result
 
     @staticmethod
     @once_differentiable
+    @_without_autocast
     def backward(ctx, grad: Tensor):
-        x, labels = ctx.saved_tensors
-        num_classes, bins_per_unit, alpha = ctx.options
-        kernel = build_kernel(alpha / bins_per_unit, TOLERANCE[x.dtype], x.device)
-        regions = _find_regions(labels, num_classes)
-        index, offset = _locate(x, regions, kernel, bins_per_unit)
-        num_images, num_regions, channels = *regions.used.shape, x.size(1)
+        x, present, used, number = ctx.saved_tensors
+        bins_per_unit, alpha = ctx.options
+        kernel = _kernel_for(x, bins_per_unit, alpha)
+        index, offset = _locate(x, number, kernel, bins_per_unit)
+        num_images, num_regions, channels = *used.shape, x.size(1)
 
-        num_blocks = kernel.num_cells // (BLOCK * kernel.cells_per_bin)
+        window, num_bins = kernel.slopes.size(1), kernel.num_cells // kernel.cells_per_bin
         margin = 2 * kernel.reach + 1
-        padded = grad.new_zeros((num_images, num_regions + 1, channels, num_blocks * BLOCK + 2 * kernel.reach),
-                                dtype=torch.float64)
-        padded[:, :num_regions, :, margin:margin + NUM_BINS][regions.used] = grad[regions.present].double()
-        windows = padded.transpose(1, 2).unfold(3, kernel.slopes.size(1), BLOCK)
+        padded = kernel.slopes.new_zeros((num_images, num_regions + 1, channels, num_bins + 2 * kernel.reach))
+        padded[:, :num_regions, :, margin:margin + NUM_BINS][used] = grad[present].to(padded.dtype)
+        windows = padded.transpose(1, 2).unfold(3, window, BLOCK).reshape(-1, window)
         grad_x = torch.zeros_like(offset)
         for slopes in kernel.slopes.flip(0):
-            coefficients = (windows @ slopes).to(x.dtype).flatten(2)
+            coefficients = (windows @ slopes).to(x.dtype).view(num_images, channels, -1)
             grad_x.mul_(offset).add_(coefficients.gather(2, index))
-        return grad_x.mul_(bins_per_unit).view_as(x), None, None, None, None
+        return grad_x.mul_(bins_per_unit).view_as(x), None, None, None, None, None
+
+
+def region_histogram(x: Tensor, regions: Regions, bins: str, alpha: float) -> Tensor:
+    """:func:`soft_histogram` for labels whose regions are known; see there."""
+    if bins not in BINS:
+        raise ValueError(f'bins of the histogram is {bins!r}; choose one of {list(BINS)}')
+    if not 0 < alpha < math.inf:
+        raise ValueError(f'alpha of the histogram is {alpha}; it must be positive (the paper has 400)')
+    number = regions.number
+    if x.ndim != 4 or number.shape != (len(x), *x.shape[2:]):
+        raise ValueError(f'The histogram was given an image of shape {tuple(x.shape)} and labels of shape '
+                         f'{tuple(number.shape)}; expected (N, channels, H, W) and (N, H, W): '
+                         'resize the labels to the image')
+    if x.dtype not in TOLERANCE:
+        x = x.float()
+    return _SoftHistogram.apply(x, *regions, BINS[bins], float(alpha))
 
 
 def soft_histogram(x: Tensor, labels: Tensor, num_classes: int, bins: str = 'paper', alpha: float = 400.) -> Tensor:
@@ -239,17 +289,7 @@ def soft_histogram(x: Tensor, labels: Tensor, num_classes: int, bins: str = 'pap
         Tensor: (N, num_classes, channels, 256), zero for absent classes; differentiable (once) with respect to ``x``.
 
     Raises:
-        ValueError: For an unknown ``bins``, an ``alpha`` that is not positive, and shapes that do not fit.
+        ValueError: For an unknown ``bins``, an ``alpha`` that is not positive, labels that are no integers, and sizes that
+            do not fit.
     """
-    if bins not in BINS:
-        raise ValueError(f'bins of soft_histogram is {bins!r}; choose one of {list(BINS)}')
-    if not 0 < alpha < math.inf:
-        raise ValueError(f'alpha of soft_histogram is {alpha}; it must be positive (the paper has 400)')
-    if x.ndim != 4 or labels.shape != (len(x), *x.shape[2:]):
-        raise ValueError(f'soft_histogram was given x of shape {tuple(x.shape)} and labels of shape {tuple(labels.shape)}; '
-                         'expected (N, channels, H, W) and (N, H, W) of the same size: resize the labels to the image')
-    if labels.is_floating_point():
-        raise ValueError(f'labels of soft_histogram are {labels.dtype}, expected integers: take the argmax of the class scores')
-    if x.dtype not in TOLERANCE:
-        x = x.float()
-    return _SoftHistogram.apply(x, labels, num_classes, BINS[bins], float(alpha))
+    return region_histogram(x, find_regions(labels, num_classes), bins, alpha)

@@ -100,7 +100,8 @@ class SEModule(BaseModule):
     """Semantic-aware embedding (SKF, section 3.2, Eq. 4 and 5): refines an image feature by a semantic one.
 
     As in the released code, both features share one LayerNorm and the residual is taken from the normalised image
-    feature. The defaults are the module of LLFlow-S; the others differ in ``ffn``, ``bottleneck``, ``expansion`` and ``gelu``.
+    feature. The defaults are the module of LLFlow-S; the others differ in ``ffn``, ``bottleneck``, ``expansion`` and
+    ``gelu``.
 
     Args:
         channels (int): Channels of the image feature, kept in the output.
