@@ -10,7 +10,7 @@ PALETTE = [[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [60, 4
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     pretrained=None,
-    data_preprocessor=dict(size=(240, 320), seg_pad_val=VOID),
+    data_preprocessor=dict(size=(192, 256), seg_pad_val=VOID),
     backbone=dict(
         norm_cfg=norm_cfg,
         extra=dict(
@@ -41,8 +41,8 @@ darken = [
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.67, 1.4), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(240, 320), cat_max_ratio=0.75, ignore_index=VOID),
+    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.54, 1.1), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=(192, 256), cat_max_ratio=0.75, ignore_index=VOID),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='RandomApply', transforms=darken, prob=0.5),
