@@ -119,11 +119,11 @@ def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Option
     for name, source in sources.items():
         state_dict.update({conversion.parts[name] + key: value for key, value in source.items()})
     converted = conversion.rename(state_dict)
-    model = Config.fromfile(find_config(conversion.model)).model
+    config = Config.fromfile(find_config(conversion.model))
     if conversion.prefix:
-        expected = getattr(MODELS.build(model), conversion.prefix.rstrip('.'))
+        expected = getattr(MODELS.build(config.model), conversion.prefix.rstrip('.'))
     else:
-        expected = MODELS.build(model.skb).segmentor
+        expected = MODELS.build(config.skb).segmentor
     check_strictly(converted, expected.state_dict(), parts)
     return dict(
         state_dict={conversion.prefix + key: value for key, value in converted.items()},

@@ -140,6 +140,7 @@ class SemanticKnowledgeBank(nn.Module):
                          for feature, stride in zip(features, self._strides))
         return SemanticPrior(features, logits[..., :height, :width])
 
+    @torch.inference_mode(False)  # Tensors made in inference mode could not pass a gradient on to the image later.
     def load(self):
         """Reads the weights, strictly; heads that only training needs (``auxiliary_head``) are left out.
 
@@ -152,7 +153,7 @@ class SemanticKnowledgeBank(nn.Module):
         else:
             self._load_strictly(self._read_checkpoint())
         if self.fuse_conv_bn:
-            cnn.fuse_conv_bn(self.segmentor)
+            cnn.fuse_conv_bn(self.segmentor).requires_grad_(False)
         if self.channels_last:
             self.segmentor.to(memory_format=torch.channels_last)
         self.loaded = True

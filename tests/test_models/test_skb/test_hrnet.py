@@ -3,31 +3,10 @@ import pytest
 import torch
 from golden import Golden
 from mmengine import Config
+from test_models.test_skb.tiny import BACKBONE, HEAD
 
 from mmskf.converters import CONVERSIONS, check_strictly
 from mmskf.registry import MODELS
-
-BACKBONE = dict(
-    type='mmseg.HRNet',
-    norm_cfg=dict(type='BN'),
-    extra=dict(
-        stage1=dict(num_modules=1, num_branches=1, block='BOTTLENECK', num_blocks=(1, ), num_channels=(8, )),
-        stage2=dict(num_modules=1, num_branches=2, block='BASIC', num_blocks=(1, 1), num_channels=(4, 8)),
-        stage3=dict(num_modules=2, num_branches=3, block='BASIC', num_blocks=(1, 1, 1), num_channels=(4, 8, 16)),
-        stage4=dict(num_modules=1, num_branches=4, block='BASIC', num_blocks=(1, 1, 1, 1), num_channels=(4, 8, 16, 32))))
-HEAD = dict(
-    type='mmseg.FCNHead',
-    in_channels=(4, 8, 16, 32),
-    in_index=(0, 1, 2, 3),
-    input_transform='resize_concat',
-    channels=60,
-    kernel_size=1,
-    num_convs=1,
-    concat_input=False,
-    dropout_ratio=-1,
-    num_classes=5,
-    norm_cfg=dict(type='BN'))
-
 
 @pytest.fixture(scope='module')
 def golden():
@@ -37,7 +16,7 @@ def golden():
 @pytest.fixture(scope='module')
 def skb(golden, root):
     """The bank of the official config with the golden weights, converted as a released file would be."""
-    cfg = Config.fromfile(root / 'configs/skb/hrnet_w48_pascal_context_official.py').model.skb
+    cfg = Config.fromfile(root / 'configs/skb/hrnet_w48_pascal_context_official.py').skb
     cfg.checkpoint = None
     skb = MODELS.build({**cfg, 'type': 'mmskf.SemanticKnowledgeBank'})
     released = {f'model.{key}': value for key, value in golden.weights().items()}
