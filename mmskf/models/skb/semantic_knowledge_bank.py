@@ -1,33 +1,18 @@
-import copy
 import warnings
-from pathlib import Path
 from typing import Dict, List, Optional, Tuple, Union
 
-import mmskf
 import torch
 import torch.nn.functional as F
 from mmcv import cnn
-from mmengine import Config, DefaultScope
-from mmengine.hub import get_config
-from mmengine.model import revert_sync_batchnorm
-from mmengine.runner.checkpoint import CheckpointLoader
-from mmseg.registry import MODELS as MMSEG_MODELS
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
+from .segmentor import build_segmentor, load_strictly, use_batch_statistics
 
 LOG_OFFSET = 1e-3
 PROBE_SIZE = 64
 AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-
-
-@CheckpointLoader.register_scheme('mmskf://', force=True)
-def load_from_package(filename, map_location=None, logger=None):
-    """Reads a checkpoint that mmskf ships: ``mmskf://models/skb/weights/...``, relative to the package."""
-    path = Path(mmskf.__file__).parent / filename.removeprefix('mmskf://')
-    return CheckpointLoader.load_checkpoint(str(path), map_location, logger)
 
 
 @MODELS.register_module()
@@ -93,7 +78,7 @@ class SemanticKnowledgeBank(nn.Module):
         if fuse_conv_bn and (bn == 'batch' or save_weights):
             raise ValueError("skb.fuse_conv_bn=True leaves no BatchNorm: set skb.bn='eval' and skb.save_weights=False, "
                              'or skb.fuse_conv_bn=False')
-        self.config = config
+        self.name = config or 'skb.model'
         self.checkpoint = checkpoint
         self.input = input
         self.mean_std = mean_std
@@ -104,11 +89,13 @@ class SemanticKnowledgeBank(nn.Module):
         self.save_weights = save_weights
         self.loaded = False
         # In a tuple it is no submodule: parameters(), state_dict(), init_weights() and train() of the owner pass it by.
-        self._frozen = (_build_frozen(_read_config(config, model), config), )
+        self._frozen = (build_segmentor(config, model), )
         self._check_normalisation()
         self.channels, self._strides = self._probe(num_features)
+        if channels_last:
+            self.segmentor.to(memory_format=torch.channels_last)
         if bn == 'batch':
-            _use_batch_statistics(self.segmentor)
+            use_batch_statistics(self.segmentor)
 
     @property
     def segmentor(self) -> nn.Module:
@@ -148,46 +135,18 @@ class SemanticKnowledgeBank(nn.Module):
             RuntimeError: If the checkpoint cannot be read or does not fit the segmentor.
         """
         if self.checkpoint is None:
-            warnings.warn('The semantic knowledge bank has no checkpoint, so that its semantics are random and say nothing of '
-                          'the image: set skb.checkpoint to the weights of the segmentation network')
+            warnings.warn('The semantic knowledge bank has no checkpoint, so that its semantics are random and say nothing '
+                          'of the image: set skb.checkpoint to the weights of the segmentation network')
         else:
-            self._load_strictly(self._read_checkpoint())
+            load_strictly(self.segmentor, str(self.checkpoint), self.name)
         if self.fuse_conv_bn:
             cnn.fuse_conv_bn(self.segmentor).requires_grad_(False)
-        if self.channels_last:
-            self.segmentor.to(memory_format=torch.channels_last)
         self.loaded = True
-
-    def _read_checkpoint(self) -> Dict[str, Tensor]:
-        try:
-            checkpoint = CheckpointLoader.load_checkpoint(str(self.checkpoint), map_location='cpu', logger='silent')
-        except Exception as error:
-            raise RuntimeError(
-                f'The semantic knowledge bank cannot read its weights from {self.checkpoint} ({error}). Set skb.checkpoint to a '
-                'file that is there: a URL can be downloaded by hand on another machine, and converted weights are written by '
-                'tools/model_converters. skb.checkpoint=None runs with random semantics') from error
-        state_dict = checkpoint.get('state_dict', checkpoint)
-        state_dict = {key.removeprefix('module.'): value for key, value in state_dict.items()}
-        return {key: value for key, value in state_dict.items() if not key.startswith('auxiliary_head.')}
-
-    def _load_strictly(self, state_dict: Dict[str, Tensor]):
-        expected = self.segmentor.state_dict()
-        for key in expected:
-            if key.endswith('conv_seg.weight') and key in state_dict and len(state_dict[key]) != len(expected[key]):
-                raise RuntimeError(
-                    f'The weights in {self.checkpoint} know {len(state_dict[key])} classes, the segmentor of '
-                    f'{self.config or "skb.model"} has {len(expected[key])}: set skb.model.decode_head.num_classes='
-                    f'{len(state_dict[key])}, or give the weights that belong to this segmentor')
-        try:
-            self.segmentor.load_state_dict(state_dict, strict=True)
-        except RuntimeError as error:
-            raise RuntimeError(f'The weights in {self.checkpoint} are not those of the segmentor of '
-                               f'{self.config or "skb.model"}. {error}') from None
 
     def _check_normalisation(self):
         if self.mean_std == 'model' and not hasattr(self.segmentor.data_preprocessor, 'mean'):
-            raise ValueError(f'The segmentor of {self.config or "skb.model"} has no data_preprocessor with mean and std: give '
-                             'it one, or set skb.mean_std=None to feed it the image in [0, 1]')
+            raise ValueError(f'The segmentor of {self.name} has no data_preprocessor with mean and std: give it one, or '
+                             ' set skb.mean_std=None to feed it the image in [0, 1]')
 
     def _prepare(self, image: Tensor) -> Tensor:
         if self.input == 'log':
@@ -222,12 +181,12 @@ class SemanticKnowledgeBank(nn.Module):
         shapes = [tuple(feature.shape[1:]) for feature in features]
         if len(shapes) != num_features or any(len(shape) != 3 for shape in shapes):
             raise ValueError(
-                f'The backbone {name} of {self.config or "skb.model"} yields {len(shapes)} feature maps {shapes} (channels, '
-                f'height, width), expected {num_features}: set its out_indices by skb.model.backbone, or skb.num_features')
+                f'The backbone {name} of {self.name} yields {len(shapes)} feature maps {shapes} (channels, height, width), '
+                f'expected {num_features}: set its out_indices by skb.model.backbone, or skb.num_features')
         strides = [PROBE_SIZE // shape[1] for shape in shapes]
         if strides != sorted(strides):
-            raise ValueError(f'The feature maps of the backbone {name} of {self.config or "skb.model"} have the strides {strides}, '
-                             'expected the finest first: change its out_indices by skb.model.backbone')
+            raise ValueError(f'The feature maps of the backbone {name} of {self.name} have the strides {strides}, expected '
+                             'the finest first: change its out_indices by skb.model.backbone')
         return {**{i: shape[0] for i, shape in enumerate(shapes)}, 'logits': logits.shape[1]}, strides
 
     def _apply(self, fn, *args, **kwargs):
@@ -253,63 +212,10 @@ class SemanticKnowledgeBank(nn.Module):
             self.loaded = True
 
     def extra_repr(self) -> str:
-        return (f'{type(self.segmentor.backbone).__name__}, config={self.config}, checkpoint={self.checkpoint}, '
+        return (f'{type(self.segmentor.backbone).__name__}, config={self.name}, checkpoint={self.checkpoint}, '
                 f'channels={self.channels}')
 
 
 def _check_choice(field, value, choices):
     if value not in choices:
         raise ValueError(f'skb.{field}={value!r} is unknown, expected one of {choices}')
-
-
-def _read_config(config: Optional[str], changes: Optional[dict]) -> dict:
-    """The segmentor's ``model`` dict, with changes merged into it."""
-    if config is None:
-        if changes is None:
-            raise ValueError('The semantic knowledge bank needs a segmentor: set skb.config or skb.model')
-        cfg = Config(dict(model=copy.deepcopy(changes)))
-    else:
-        cfg = get_config(config) if '::' in config else Config.fromfile(config)
-        if changes is not None:
-            cfg.merge_from_dict(dict(model=changes))
-    model = cfg.get('model') or {}
-    lacking = [field for field in ('backbone', 'decode_head') if field not in model]
-    if lacking:
-        raise ValueError(f'{config or "skb.model"} is no segmentor of mmsegmentation: its model has no {" and no ".join(lacking)}')
-    model.pop('auxiliary_head', None)
-    _drop_initialisation(model)
-    return model
-
-
-def _drop_initialisation(cfg):
-    """Takes everything out that would download or overwrite weights: the bank's come from its checkpoint alone."""
-    if isinstance(cfg, dict):
-        for field in ('pretrained', 'init_cfg'):
-            cfg.pop(field, None)
-        for value in cfg.values():
-            _drop_initialisation(value)
-    elif isinstance(cfg, (list, tuple)):
-        for value in cfg:
-            _drop_initialisation(value)
-
-
-def _build_frozen(cfg: dict, config: Optional[str]) -> nn.Module:
-    with DefaultScope.overwrite_default_scope('mmseg'), warnings.catch_warnings():
-        # What mmsegmentation says of its losses while it builds them is of no use here: the bank has no loss.
-        warnings.filterwarnings('ignore', message='``build_loss``|Default ``avg_non_ignore``')
-        segmentor = revert_sync_batchnorm(MMSEG_MODELS.build(cfg))
-    if segmentor.out_channels == 1:
-        raise ValueError(f'{config or "skb.model"} has a single class score a pixel, from which no semantic map can be made: set '
-                         'skb.model.decode_head.out_channels=2')
-    for module in segmentor.modules():
-        module.init_cfg = None
-    segmentor.requires_grad_(False)
-    segmentor.eval()
-    return segmentor
-
-
-def _use_batch_statistics(segmentor: nn.Module):
-    for module in segmentor.modules():
-        if isinstance(module, _BatchNorm):
-            module.train()
-            module.track_running_stats = False

@@ -73,7 +73,7 @@ class Owner(BaseModel):
     """Stands for an editor: trainable weights of its own and a bank."""
 
     def __init__(self, skb):
-        super().__init__(init_cfg=[dict(type='Constant', layer='Conv2d', val=0.5), dict(type='Constant', layer='BatchNorm2d', val=3)])
+        super().__init__(init_cfg=dict(type='Constant', layer=['Conv2d', 'BatchNorm2d'], val=0.5))
         self.conv = nn.Conv2d(3, 3, 1)
         self.skb = skb
 
@@ -141,11 +141,10 @@ class TestPrior:
         assert bank.channels == {0: 4, 1: 8, 2: 16, 3: 32, 'logits': 5}
         assert bank.num_classes == 5
 
-    @pytest.mark.parametrize('move, dtype', [(lambda bank: bank.double(), torch.float64), (lambda bank: bank.bfloat16(), torch.bfloat16),
-                                             (lambda bank: nn.Sequential(bank).to(torch.float64)[0], torch.float64)])
-    def test_moves_with_its_owner(self, checkpoint, image, move, dtype):
-        bank = move(build(checkpoint))
-        assert bank(image.to(dtype)).logits.dtype == dtype
+    @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+    def test_moves_with_its_owner(self, checkpoint, image, dtype):
+        owner = Owner(build(checkpoint)).to(dtype)
+        assert owner.skb(image.to(dtype)).logits.dtype == dtype
 
 
 class TestGradient:
@@ -279,14 +278,14 @@ class TestWeights:
         model = copy.deepcopy(SEGMENTOR)
         model['decode_head']['num_classes'] = 7
         bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint)
-        with pytest.raises(RuntimeError, match='segmentor.pth know 5 classes, the segmentor of skb.model has 7.*num_classes=5'):
+        with pytest.raises(RuntimeError, match='segmentor.pth know 5 classes, the segmentor of .* has 7.*num_classes=5'):
             bank(image)
 
     def test_of_another_network(self, segmentor, image, tmp_path):
         state_dict = segmentor.state_dict()
         state_dict['backbone.extra.weight'] = state_dict.pop('backbone.conv1.weight')
         torch.save(state_dict, tmp_path / 'other.pth')
-        with pytest.raises(RuntimeError, match=r'(?s)other.pth are not those of.*backbone.conv1.weight.*backbone.extra.weight'):
+        with pytest.raises(RuntimeError, match=r'(?s)other.pth are not those of.*conv1.weight.*extra.weight'):
             build(str(tmp_path / 'other.pth'))(image)
 
 
@@ -298,7 +297,7 @@ class TestBadConfiguration:
         (dict(input='log'), "skb.input='log' needs skb.mean_std=None"),
         (dict(fuse_conv_bn=True, bn='batch'), "set skb.bn='eval'"),
         (dict(fuse_conv_bn=True, save_weights=True), 'skb.save_weights=False'),
-        (dict(num_features=3), r'backbone HRNet of skb.model yields 4 feature maps \[\(4, 16, 16\).*expected 3: set its out_indices'),
+        (dict(num_features=3), r'HRNet of skb.model yields 4 feature maps \[\(4, 16, 16\).*expected 3: set its out_indices'),
     ])
     def test_options(self, options, message):
         with pytest.raises(ValueError, match=message):
@@ -310,7 +309,7 @@ class TestBadConfiguration:
 
     def test_a_config_that_is_no_segmentor(self, tmp_path):
         (tmp_path / 'classifier.py').write_text("model = dict(type='ImageClassifier', backbone=dict(type='ResNet'))")
-        with pytest.raises(ValueError, match='classifier.py is no segmentor of mmsegmentation: its model has no decode_head'):
+        with pytest.raises(ValueError, match='classifier.py is no segmentor of mmsegmentation.* no decode_head'):
             SemanticKnowledgeBank(config=str(tmp_path / 'classifier.py'))
 
     def test_no_mean_and_std(self):
