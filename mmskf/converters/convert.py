@@ -26,7 +26,8 @@ class Conversion:
         dead (Sequence[str]): Regular expressions of keys (full match, the authors' names) that influence nothing.
         parts (dict[str, str]): For methods released as one file a subnet: name of the part -> the prefix that its keys get
             before they are renamed. Defaults to one unnamed part.
-        prefix (str): What the keys begin with in the result. A segmentor is written plainly, with ''.
+        prefix (str): What the keys begin with in the result. The segmentor of a knowledge bank (a config in ``skb/``) is
+            written plainly, with ''.
     """
     model: str
     renames: Sequence[Tuple[str, str]] = ()
@@ -105,8 +106,11 @@ def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Option
     for name, source in sources.items():
         state_dict.update({conversion.parts[name] + key: value for key, value in source.items()})
     converted = conversion.rename(state_dict)
-    model = MODELS.build(Config.fromfile(find_config(conversion.model)).model)
-    expected = getattr(model, conversion.prefix.rstrip('.')) if conversion.prefix else model
+    config = Config.fromfile(find_config(conversion.model))
+    if conversion.prefix:
+        expected = getattr(MODELS.build(config.model), conversion.prefix.rstrip('.'))
+    else:
+        expected = MODELS.build(config.skb).segmentor
     check_strictly(converted, expected.state_dict(), parts)
     return dict(
         state_dict={conversion.prefix + key: value for key, value in converted.items()},

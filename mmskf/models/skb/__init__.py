@@ -1,0 +1,4 @@
+from .hrnet import FCNHead, HRNet
+from .semantic_knowledge_bank import SemanticKnowledgeBank
+
+__all__ = ['FCNHead', 'HRNet', 'SemanticKnowledgeBank']
