@@ -46,10 +46,11 @@ def restore_cached_download():
 
 
 def keep_imports_quiet_and_local():
-    """albumentations asks the network for a newer version of itself, and diffusers 0.28 warns about its own imports."""
+    """albumentations asks the network for a newer version of itself; others warn about what they import themselves."""
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
     warnings.filterwarnings('ignore', category=FutureWarning, module=r'diffusers\.')
     warnings.filterwarnings('ignore', message='`torch.jit.script`', category=FutureWarning)
+    warnings.filterwarnings('ignore', message='pkg_resources is deprecated')
 
 
 class _MissingOps(types.ModuleType):

@@ -1,4 +1,4 @@
-from .hooks import NonFiniteLossHook, PerImageScoresHook, SaveImagesHook
+from .hooks import NonFiniteLossHook, PerImageScoresHook, ResetDiscriminatorHook, SaveImagesHook
 from .optim_wrapper import Bf16OptimWrapper
 
-__all__ = ['Bf16OptimWrapper', 'NonFiniteLossHook', 'PerImageScoresHook', 'SaveImagesHook']
+__all__ = ['Bf16OptimWrapper', 'NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook', 'SaveImagesHook']

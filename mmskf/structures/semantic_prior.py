@@ -26,6 +26,10 @@ class SemanticPrior:
         """The most probable class of every pixel: (N, H, W), int64, without gradient."""
         return self.logits.detach().argmax(dim=1)
 
+    def detach(self) -> 'SemanticPrior':
+        """The same prior without a graph."""
+        return SemanticPrior([feature.detach() for feature in self.features], self.logits.detach())
+
     def source(self, key) -> Tensor:
         """The map that an SE module names as its source: the index of a feature, or 'logits'."""
         return self.logits if key == 'logits' else self.features[key]

@@ -1,5 +1,6 @@
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .per_image_scores_hook import PerImageScoresHook
+from .reset_discriminator_hook import ResetDiscriminatorHook
 from .save_images_hook import SaveImagesHook
 
-__all__ = ['NonFiniteLossHook', 'PerImageScoresHook', 'SaveImagesHook']
+__all__ = ['NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook', 'SaveImagesHook']

@@ -160,7 +160,7 @@ class SKFEditor(BaseEditModel):
         with optim_wrapper['generator'].optim_context(self.generator):
             outputs, prior = self.reconstruct(data['inputs'], gt)
         with optim_wrapper['discriminator'].optim_context(self.discriminator):
-            losses = self.sa_loss.discriminator_loss(self.discriminator, full_size(outputs), gt, prior)
+            losses = self.sa_loss.discriminator_loss(self.discriminator, full_size(outputs).detach(), gt, prior.detach())
         loss_d, logs_d = self.parse_losses(losses)
         optim_wrapper['discriminator'].update_params(loss_d)
         with optim_wrapper['generator'].optim_context(self.generator):

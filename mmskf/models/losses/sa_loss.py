@@ -100,7 +100,7 @@ class SALoss(nn.Module):
 
     Examples:
         >>> losses = sa_loss.discriminator_loss(discriminator, pred, gt, prior)
-        >>> d_optim.update_params(losses['loss_d_local'] + losses['loss_d_global'])
+        >>> d_optim.update_params(losses['loss_D_local'] + losses['loss_D_global'])
         >>> losses = sa_loss.generator_loss(discriminator, pred, gt, prior)  # after D's update, as released
     """
 
@@ -137,7 +137,7 @@ class SALoss(nn.Module):
             prior (SemanticPrior): Its logits are at the size of the images. Detached here like ``pred``.
 
         Returns:
-            dict[str, Tensor]: 'loss_d_local' and 'loss_d_global'.
+            dict[str, Tensor]: 'loss_D_local' and 'loss_D_global'.
 
         Raises:
             ValueError: If images and logits differ in size.
@@ -153,8 +153,8 @@ class SALoss(nn.Module):
         else:
             local = sum((parameter * 0).sum() for parameter in discriminator.parameters())
         return dict(
-            loss_d_local=local,
-            loss_d_global=adversarial(discriminator(torch.cat((gt, logits), dim=1)), True)
+            loss_D_local=local,
+            loss_D_global=adversarial(discriminator(torch.cat((gt, logits), dim=1)), True)
             + adversarial(discriminator(torch.cat((pred, logits), dim=1)), False))
 
     def generator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor,
@@ -165,7 +165,7 @@ class SALoss(nn.Module):
             discriminator, pred, gt, prior: As in :meth:`discriminator_loss`. ``gt`` is only checked for its size.
 
         Returns:
-            dict[str, Tensor]: 'loss_sa_local' (not with the official variant) and 'loss_sa_global', weighted.
+            dict[str, Tensor]: 'loss_SA_local' (not with the official variant) and 'loss_SA_global', weighted.
 
         Raises:
             ValueError: If images and logits differ in size.
@@ -175,7 +175,7 @@ class SALoss(nn.Module):
             if self.variant == 'official':
                 # the softmax map, where D was meant to see the logits; D's running statistics follow, but nothing reads them
                 scores = discriminator(torch.cat((pred, prior.probs), dim=1))
-                return dict(loss_sa_global=self.loss_weight * adversarial(scores, True))
+                return dict(loss_SA_global=self.loss_weight * adversarial(scores, True))
             targets = self._target_regions(discriminator, pred, prior.labels)
             batch_norms = [module for module in discriminator.modules() if isinstance(module, _BatchNorm)]
             with temporarily(batch_norms, 'track_running_stats', False):
@@ -184,7 +184,7 @@ class SALoss(nn.Module):
                 else:
                     local = (pred * 0).sum()
                 whole = adversarial(discriminator(torch.cat((pred, prior.logits), dim=1)), True)
-        return dict(loss_sa_local=self.loss_weight * local, loss_sa_global=self.loss_weight * whole)
+        return dict(loss_SA_local=self.loss_weight * local, loss_SA_global=self.loss_weight * whole)
 
     @staticmethod
     def _official_discriminator_loss(discriminator, pred, gt, prior):
@@ -199,7 +199,7 @@ class SALoss(nn.Module):
             with without_gradient(discriminator):
                 discriminator(image)
             local = local + adversarial(discriminator(image), real)
-        return dict(loss_d_local=0.1 * local / 2, loss_d_global=0.9 * whole / 2)
+        return dict(loss_D_local=0.1 * local / 2, loss_D_global=0.9 * whole / 2)
 
     def _target_regions(self, discriminator, pred, labels) -> List[Region]:
         """Eq. 12: of each sample's candidates the one that D scores lowest; samples without candidates are left out."""

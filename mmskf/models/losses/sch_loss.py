@@ -4,29 +4,10 @@ from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 
+from .regions import inside_regions
 from .soft_histogram import BINS, NUM_BINS, find_regions, region_histogram
 
 NORMALIZERS = ('pixels', 'pixels_classes_channels', 'sum')
-
-
-def drop_edges(labels: Tensor, width: int) -> Tensor:
-    """Marks the pixels near the boundary of their region as belonging to none (the refined patches P' of SKF, Eq. 6).
-
-    Args:
-        labels (Tensor): (N, H, W), integers.
-        width (int): A pixel is dropped where the (2 width + 1)^2 window around it holds another label; the border of the
-            image is no boundary.
-
-    Returns:
-        Tensor: Labels (N, H, W), -1 where dropped.
-    """
-    if width == 0:
-        return labels
-    # Pooling knows no integers; float32 holds every label below 2^24.
-    window = dict(kernel_size=2 * width + 1, stride=1, padding=width)
-    highest = F.max_pool2d(labels.float(), **window)
-    lowest = -F.max_pool2d(-labels.float(), **window)
-    return torch.where(highest == lowest, labels, -1)
 
 
 @MODELS.register_module()
@@ -79,7 +60,7 @@ class SCHLoss(nn.Module):
         if pred.shape != target.shape:
             raise ValueError(f'SCHLoss was given pred of shape {tuple(pred.shape)} and target of shape '
                              f'{tuple(target.shape)}; both must be (N, channels, H, W) of the same size')
-        regions = find_regions(drop_edges(labels, self.edge_width), self.num_classes)
+        regions = find_regions(torch.where(inside_regions(labels, self.edge_width), labels, -1), self.num_classes)
         histograms = [region_histogram(image, regions, self.bins, self.alpha) for image in (pred, target)]
         distance = F.l1_loss(*histograms, reduction='sum')
         num_images, channels, height, width = pred.shape

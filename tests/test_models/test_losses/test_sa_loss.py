@@ -80,7 +80,7 @@ class TestOfficial:
     def test_discriminator_loss(self, case):
         golden, discriminator, *batch = case
         losses = build(variant='official').discriminator_loss(discriminator, *batch)
-        loss = losses['loss_d_local'] + losses['loss_d_global']
+        loss = losses['loss_D_local'] + losses['loss_D_global']
         loss.backward()
         pred, _, prior = batch
         golden.check('batch2', 'loss_D', loss)
@@ -96,10 +96,10 @@ class TestOfficial:
     def test_generator_loss(self, case):
         golden, discriminator, *batch = case
         losses = build(variant='official').generator_loss(discriminator, *batch)
-        assert list(losses) == ['loss_sa_global']
-        losses['loss_sa_global'].backward()
+        assert list(losses) == ['loss_SA_global']
+        losses['loss_SA_global'].backward()
         pred, _, prior = batch
-        golden.check('batch2', 'loss_G', losses['loss_sa_global'])
+        golden.check('batch2', 'loss_G', losses['loss_SA_global'])
         golden.check('batch2', 'loss_G_grad_out', pred.grad)
         golden.check('batch2', 'loss_G_grad_seg', prior.probs.grad)
         assert all(parameter.grad is None for parameter in discriminator.parameters())
@@ -119,18 +119,18 @@ class TestOfficial:
 def test_closed_form_of_a_constant_discriminator(batch):
     loss = build(loss_weight=0.5)
     losses = loss.discriminator_loss(Constant(0.3), *batch)
-    assert losses['loss_d_local'].item() == pytest.approx(0.7**2 + 0.3**2)
-    assert losses['loss_d_global'].item() == pytest.approx(0.7**2 + 0.3**2)
+    assert losses['loss_D_local'].item() == pytest.approx(0.7**2 + 0.3**2)
+    assert losses['loss_D_global'].item() == pytest.approx(0.7**2 + 0.3**2)
     losses = loss.generator_loss(Constant(0.3), *batch)
-    assert losses['loss_sa_local'].item() == pytest.approx(0.5 * 0.7**2)
-    assert losses['loss_sa_global'].item() == pytest.approx(0.5 * 0.7**2)
+    assert losses['loss_SA_local'].item() == pytest.approx(0.5 * 0.7**2)
+    assert losses['loss_SA_global'].item() == pytest.approx(0.5 * 0.7**2)
 
 
 def test_the_worst_region_of_each_sample_is_the_fake_patch():
     labels = quadrants([0, 1, 2, 3], [3, 1, 4, 0])
     shades = [0.4, 0.2, 0.9, 0.3, 0.1]
     pred, prior, loss, discriminator = image_of(labels, shades).requires_grad_(), prior_of(labels), build(), Brightness()
-    local = loss.generator_loss(discriminator, pred, pred.detach(), prior)['loss_sa_local']
+    local = loss.generator_loss(discriminator, pred, pred.detach(), prior)['loss_SA_local']
     assert local.item() == pytest.approx(((1 - 0.2)**2 + (1 - 0.1)**2) / 2)
     local.backward()
     chosen = pred.grad.abs().sum(dim=1) > 0
@@ -139,7 +139,7 @@ def test_the_worst_region_of_each_sample_is_the_fake_patch():
     torch.testing.assert_close(fake, torch.tensor([0.2, 0.1])[:, None, None, None].expand(2, 3, 64, 64))
 
     losses = loss.discriminator_loss(discriminator, pred, torch.ones_like(pred), prior)
-    assert losses['loss_d_local'].item() == pytest.approx((0.2**2 + 0.1**2) / 2)
+    assert losses['loss_D_local'].item() == pytest.approx((0.2**2 + 0.1**2) / 2)
 
 
 def test_pixels_outside_the_region_and_near_its_boundary_get_no_gradient(batch):
@@ -148,7 +148,7 @@ def test_pixels_outside_the_region_and_near_its_boundary_get_no_gradient(batch):
     labels[:, 20:70, 30:90] = 1
     labels[:, 40:, 50:] = 0  # class 1 is an L, whose box holds much of class 0
     loss = build(edge_width=3, max_regions=1, patch_size=32)  # a third of the image: resizing must skip no pixel
-    loss.generator_loss(Brightness(), pred, gt, prior_of(labels))['loss_sa_local'].backward()
+    loss.generator_loss(Brightness(), pred, gt, prior_of(labels))['loss_SA_local'].backward()
     assert torch.equal(pred.grad.abs().sum(dim=1) > 0, (labels == 0) & inside_regions(labels, 3))
 
 
@@ -212,7 +212,7 @@ def test_generator_pass_normalises_by_the_batch(batch):
     """The scores of the generator's pass are those of D in training mode, as D sees them in its own pass."""
     pred, gt, prior = batch
     discriminator = SADiscriminator(num_classes=5)
-    whole = build().generator_loss(discriminator, pred, gt, prior)['loss_sa_global']
+    whole = build().generator_loss(discriminator, pred, gt, prior)['loss_SA_global']
     expected = ((discriminator(torch.cat((pred, prior.logits), dim=1)) - 1)**2).mean()
     torch.testing.assert_close(whole, expected)
 
@@ -252,7 +252,7 @@ def test_images_smaller_than_a_patch():
     discriminator = Brightness()
     losses = build().discriminator_loss(discriminator, torch.zeros(1, 3, 40, 96), torch.full((1, 3, 40, 96), 0.25),
                                         prior_of(labels))
-    assert losses['loss_d_local'].item() == pytest.approx(0.75**2)
+    assert losses['loss_D_local'].item() == pytest.approx(0.75**2)
     assert discriminator.seen[1][0].shape == (1, 3, 64, 64)
 
 
@@ -264,11 +264,11 @@ class TestNoRegion:
         pred, gt, _ = batch
         discriminator = SADiscriminator(num_classes=5)
         prior = prior_of(self.nothing.expand(2, -1, -1))
-        local = build().discriminator_loss(discriminator, pred, gt, prior)['loss_d_local']
+        local = build().discriminator_loss(discriminator, pred, gt, prior)['loss_D_local']
         local.backward()
         assert local == 0 and all((parameter.grad == 0).all() for parameter in discriminator.parameters())
         discriminator.zero_grad()
-        local = build().generator_loss(discriminator, pred, gt, prior)['loss_sa_local']
+        local = build().generator_loss(discriminator, pred, gt, prior)['loss_SA_local']
         local.backward()
         assert local == 0 and (pred.grad == 0).all()
 
@@ -276,7 +276,7 @@ class TestNoRegion:
         pred, gt, _ = batch
         labels = torch.cat((self.nothing, quadrants([1, 1, 1, 1])))
         discriminator = Brightness()
-        build().generator_loss(discriminator, pred, gt, prior_of(labels))['loss_sa_local'].backward()
+        build().generator_loss(discriminator, pred, gt, prior_of(labels))['loss_SA_local'].backward()
         assert [len(inputs) for inputs, _, _ in discriminator.seen] == [1, 1, 2]
         assert (pred.grad[0] == 0).all() and (pred.grad[1] != 0).all()
 

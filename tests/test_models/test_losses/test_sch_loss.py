@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from golden import Golden
 from test_soft_histogram import naive_histogram
 
-from mmskf.models.losses.sch_loss import SCHLoss, drop_edges
+from mmskf.models.losses import SCHLoss, inside_regions
 from mmskf.registry import MODELS
 
 
@@ -77,21 +77,9 @@ def test_upper_bound():
     assert SCHLoss(59)(pred, target, labels).item() == pytest.approx(6 / 256, rel=1e-6)
 
 
-def test_drop_edges():
-    labels = torch.zeros(1, 5, 9, dtype=torch.long)
-    labels[..., 4:] = 7
-    assert drop_edges(labels, 0) is labels
-    assert drop_edges(labels, 1)[0].tolist() == [[0, 0, 0, -1, -1, 7, 7, 7, 7]] * 5
-    assert drop_edges(labels, 2)[0].tolist() == [[0, 0, -1, -1, -1, -1, 7, 7, 7]] * 5
-    assert (drop_edges(labels, 9) == -1).all()
-    labels = torch.zeros(1, 5, 5, dtype=torch.long)
-    labels[0, 0, 0] = 3  # diagonal neighbours see it, too
-    assert (drop_edges(labels, 1)[0] == -1).nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
-
-
 def test_dropped_pixels_do_not_count():
     pred, target, labels = random_case()
-    dropped = drop_edges(labels, 2) == -1
+    dropped = ~inside_regions(labels, 2)
     assert dropped.any() and not dropped.all()
     other = torch.where(dropped.unsqueeze(1), torch.rand_like(pred), pred)
     loss = SCHLoss(6)
