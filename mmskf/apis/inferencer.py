@@ -1,9 +1,11 @@
+from collections import Counter
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
 import mmcv
 import numpy as np
 import torch
+from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -16,7 +18,6 @@ from mmskf.evaluation import to_float_rgb, to_uint8
 
 from .model import init_model
 
-IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.webp')
 Image = Union[str, Path, np.ndarray]
 
 
@@ -87,17 +88,34 @@ class SKFInferencer:
         return to_uint8(to_float_rgb(result.output.pred_img))
 
     @staticmethod
-    def _samples(inputs) -> List[dict]:
+    def find_files(paths: Union[str, Path, Sequence[Union[str, Path]]]) -> List[Path]:
+        """Files, and the images in folders, sorted.
+
+        Raises:
+            FileNotFoundError: Without such a file, or for a folder without images.
+        """
+        files = []
+        for path in map(Path, paths if isinstance(paths, (list, tuple)) else [paths]):
+            if not path.exists():
+                raise FileNotFoundError(f'There is no file or folder {path}')
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMG_EXTENSIONS) if path.is_dir() else [path]
+            if not found:
+                raise FileNotFoundError(f'The folder {path} holds no image ({", ".join(sorted(IMG_EXTENSIONS))})')
+            files += found
+        return files
+
+    @classmethod
+    def _samples(cls, inputs) -> List[dict]:
         samples = []
         for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
             if isinstance(item, np.ndarray):
                 samples.append(dict(img=item, key=f'{len(samples):04d}'))
-                continue
-            path = Path(item)
-            if not path.exists():
-                raise FileNotFoundError(f'There is no file or folder {path}')
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES) if path.is_dir() else [path]
-            if not files:
-                raise FileNotFoundError(f'The folder {path} holds no image ({", ".join(IMAGE_SUFFIXES)})')
-            samples += [dict(img_path=str(file), key=file.stem) for file in files]
+            else:
+                samples += [dict(img_path=str(file), key=file.stem) for file in cls.find_files(item)]
+        # Photos of the same name from several folders must not overwrite each other's result.
+        used = Counter()
+        for sample in samples:
+            used[sample['key']] += 1
+            if used[sample['key']] > 1:
+                sample['key'] += f'_{used[sample["key"]]}'
         return samples

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+CONFIG = 'drbn_lol'
+
+
+def test_print_config(tool, capsys):
+    tool('tools/analysis_tools/print_config').main([CONFIG, '--cfg-options', 'model.generator.channels=8'])
+    printed = capsys.readouterr().out
+    assert "type='DRBNNet'" in printed and 'channels=8' in printed and "data_root = 'data/LOL'" in printed
+
+
+def test_browse_dataset(tool, pairs, tmp_path, capsys):
+    tool('tools/analysis_tools/browse_dataset').main([
+        'configs/demo/drbn_demo.py', '--split', 'test', '--data-root', str(pairs), '--columns', '1', '--height', '42',
+        '--out', str(tmp_path / 'sheet.png')
+    ])
+    assert '2 samples' in capsys.readouterr().out
+    sheet = np.asarray(Image.open(tmp_path / 'sheet.png'))
+    assert sheet.shape == (2 * 42, 2 * 63, 3)
+    low, high = (np.asarray(Image.open(pairs / 'test' / side / '0.png')) for side in ('low', 'high'))
+    assert np.array_equal(sheet[:42, :54], low) and np.array_equal(sheet[:42, 63:63 + 54], high)
+
+
+def test_get_flops(tool, capsys):
+    module = tool('tools/analysis_tools/get_flops')
+    module.main([CONFIG, '--size', '8x12', '--cfg-options', 'model.generator.recurrences=1'])
+    # By hand for one recurrence: convolutions at 1/1, 1/2 and 1/4 of 96 pixels, transposed ones at their input.
+    full = 6 * 16 * 9 + 16 * 16 * 9 + 2 * (8 * (16 + 24 + 32 + 40) * 9 + 48 * 16) + 16 * 16 * 9 + 16 * 3 * 9
+    half = 16 * 16 * 9 + 2 * (8 * (16 + 24 + 32 + 40) * 9 + 48 * 16) + 16 * 16 * 16 + 16 * 16 * 9 + 16 * 3 * 9
+    quarter = 16 * 32 * 9 + 2 * (16 * (32 + 48 + 64 + 80) * 9 + 96 * 32) + 32 * 16 * 16 + 32 * 16 * 9 + 16 * 3 * 9
+    from mmskf.apis import load_config
+    model = module.init_model(load_config(CONFIG, {'model.generator.recurrences': 1}))
+    assert module.count_operations(model, (8, 12))['enhancement network'] == 96 * full + 24 * half + 6 * quarter
+    assert '139,417' in capsys.readouterr().out
+
+
+def test_analyze_logs(tool, tmp_path, capsys):
+    main = tool('tools/analysis_tools/analyze_logs').main
+    log = tmp_path / 'run' / '2026' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"loss": 2.0, "step": 1}\n{"loss": 1.0, "step": 2}\n{"PSNR": 20.0, "step": 2}\n')
+    main([str(tmp_path / 'run'), '--out', str(tmp_path / 'curves.png')])
+    assert 'loss 2.0000 at 1 -> 1.0000 at 2' in capsys.readouterr().out
+    assert Image.open(tmp_path / 'curves.png').size[0] > 100
+    with pytest.raises(KeyError, match="never logged 'SSIM'. It has: PSNR, loss, step"):
+        main([str(tmp_path / 'run'), '--keys', 'SSIM', '--out', str(tmp_path / 'curves.png')])
+    with pytest.raises(FileNotFoundError, match='holds no log'):
+        main([str(tmp_path / 'nothing')])
