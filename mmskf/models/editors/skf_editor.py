@@ -190,4 +190,4 @@ class SKFEditor(BaseEditModel):
     def _check_optimizers(self, optim_wrapper):
         if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
             raise ValueError('With sa_loss, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
-                             'wrapper each for "generator" and "discriminator": see configs/_base_/schedules/adversarial.py')
+                             'wrapper each for "generator" and "discriminator": see configs/_base_/schedules/drbn_skf.py')

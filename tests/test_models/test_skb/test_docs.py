@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine import Config
-from test_models.test_skb.tiny import SEGMENTOR
+from tiny_segmentor import SEGMENTOR
 
 from mmskf.registry import MODELS
 

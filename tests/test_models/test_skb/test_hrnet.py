@@ -3,7 +3,7 @@ import pytest
 import torch
 from golden import Golden
 from mmengine import Config
-from test_models.test_skb.tiny import BACKBONE, HEAD
+from tiny_segmentor import BACKBONE, HEAD
 
 from mmskf.converters import CONVERSIONS, check_strictly
 from mmskf.registry import MODELS

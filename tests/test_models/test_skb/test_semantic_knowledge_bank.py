@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from test_models.test_skb.tiny import SEGMENTOR
+from tiny_segmentor import SEGMENTOR
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader

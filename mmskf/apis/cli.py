@@ -1,0 +1,38 @@
+"""What ``tools/train.py`` and ``tools/test.py`` have in common."""
+import os
+from argparse import SUPPRESS, ArgumentParser, Namespace
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from mmskf.compat import prepare_launch_without_gpu
+
+from .config import load_config, use_amp
+
+
+def add_runner_arguments(parser: ArgumentParser):
+    """Adds the arguments that every tool with a Runner takes."""
+    parser.add_argument('--work-dir', help='where logs, pictures and checkpoints go (default: work_dirs/CONFIG)')
+    parser.add_argument('--data-root', help="where the images lie (default: the config's)")
+    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE',
+                        help='change fields of the config, such as train_dataloader.num_workers=0')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
+
+
+def runner_config(args: Namespace) -> Config:
+    """The Runner's config as the arguments ask for it; a process group for CPUs is made where one is needed.
+
+    Raises:
+        FileNotFoundError, KeyError: As :func:`load_config`.
+        RuntimeError: If the launcher needs GPUs and there are none.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options, args.data_root)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    if args.amp:
+        use_amp(cfg)
+    prepare_launch_without_gpu(cfg)
+    return cfg

@@ -1,0 +1,161 @@
+"""How SKFEditor leads semantics to SE modules and losses, with a knowledge bank of a few thousand weights."""
+import pytest
+import torch
+from mmagic.structures import DataSample
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from tiny_segmentor import SEGMENTOR
+
+from mmskf.registry import MODELS
+
+SE = dict(type='SEModule', sources=(1, 0, 'logits'))
+
+
+def guided(se=SE, **changes):
+    torch.manual_seed(0)
+    model = MODELS.build(
+        dict(
+            type='SKFEditor',
+            generator=dict(type='DRBNNet', channels=4, growth=2, se=se),
+            recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')),
+            skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR),
+            data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0.] * 3, std=[255.] * 3),
+            **changes))
+    model.skb.loaded = True  # random semantics are all right here
+    return model.eval()
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(1)
+    return [torch.rand(2, 3, 32, 48, generator=generator) for _ in range(2)]
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """The images that the knowledge bank was shown."""
+    from mmskf.models import SemanticKnowledgeBank
+    seen, forward = [], SemanticKnowledgeBank.forward
+
+    def spy(self, image):
+        seen.append(image)
+        return forward(self, image)
+
+    monkeypatch.setattr(SemanticKnowledgeBank, 'forward', spy)
+    return seen
+
+
+def test_widths_come_from_the_bank():
+    model = guided()
+    widths = [module.embed.in_channels for module in model.generator.recurrences[3].se]
+    assert widths == [8, 4, 5]
+
+
+def test_se_input_and_loss_input_share_one_look(images, looks):
+    lq, gt = images
+    model = guided(sch_loss=dict(type='SCHLoss'))
+    losses = model.forward_train(lq, DataSample(gt_img=gt))
+    assert set(losses) == {'loss_recon', 'loss_SCH'}
+    assert len(looks) == 1 and looks[0] is lq
+
+
+@pytest.mark.parametrize('se_input, loss_input', [('gt', 'gt'), ('lq', 'gt'), ('pred', 'pred'), ('gt', 'lq')])
+def test_what_the_bank_is_shown_in_training(images, looks, se_input, loss_input):
+    lq, gt = images
+    model = guided(sch_loss=dict(type='SCHLoss'), se_input=se_input, loss_input=loss_input)
+    outputs, prior = model.reconstruct(lq, gt)
+    given = dict(lq=lq, gt=gt)
+    if se_input == 'pred':
+        assert looks[0].requires_grad and looks[1] is outputs[0] and prior.logits.requires_grad
+    else:
+        expected = list(dict.fromkeys([se_input, loss_input]))
+        assert [next(name for name in given if given[name] is look) for look in looks] == expected
+        assert not prior.logits.requires_grad
+    assert torch.equal(prior.logits, model.skb(outputs[0] if loss_input == 'pred' else given[loss_input]).logits)
+
+
+def test_without_losses_that_need_it_there_is_no_prior_for_them(images, looks):
+    outputs, prior = guided(se=None).reconstruct(*images)
+    assert prior is None and not looks
+
+
+def test_test_passes(images, looks):
+    lq, _ = images
+    model = guided(test_passes=2)
+    with torch.no_grad():
+        first = model.generator(lq, model.skb(lq))[0]
+        second = model.generator(lq, model.skb(first))[0]
+        looks.clear()
+        assert torch.equal(model(lq), second) and not torch.equal(first, second)
+    assert len(looks) == 2
+
+
+def test_semantics_matter(images):
+    lq, _ = images
+    model = guided()
+    with torch.no_grad():
+        assert not torch.equal(model(lq), model.generator(lq)[0])
+        assert model(lq[..., :31, :45]).shape == (2, 3, 31, 45)
+
+
+def test_sch_interval(images):
+    model = guided(sch_loss=dict(type='SCHLoss'), sch_interval=3)
+    hub = MessageHub.get_current_instance()
+    acted = []
+    for iteration in range(5):
+        hub.update_info('iter', iteration)
+        acted.append('loss_SCH' in model.forward_train(images[0], DataSample(gt_img=images[1])))
+    hub.update_info('iter', 0)
+    assert acted == [True, False, False, True, False]
+
+
+def test_a_source_that_does_not_exist():
+    with pytest.raises(ValueError, match=r"se.sources names 7.*choose from \[0, 1, 2, 3, 'logits'\]"):
+        guided(se=dict(SE, sources=(7, 0, 'logits')))
+    with pytest.raises(ValueError, match='names 2 sources, but this generator has 3 SE modules'):
+        guided(se=dict(SE, sources=(1, 0)))
+
+
+ADVERSARIAL = dict(
+    sch_loss=dict(type='SCHLoss'),
+    sa_loss=dict(type='SALoss', loss_weight=0.1, patch_size=32, min_pixels=16, edge_width=1),
+    discriminator=dict(type='SADiscriminator'))
+
+
+def batch(images):
+    meta = dict(img_channel_order='rgb', gt_channel_order='rgb')
+    lq, gt = ((image * 255).byte() for image in images)
+    return dict(inputs=list(lq), data_samples=[DataSample(gt_img=picture, metainfo=meta) for picture in gt])
+
+
+def optimizers(model):
+    return OptimWrapperDict(**{
+        name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
+        for name in ('generator', 'discriminator')
+    })
+
+
+def test_adversarial_step(images):
+    model = guided(**ADVERSARIAL).train()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    logs = model.train_step(batch(images), optimizers(model))
+    assert {'loss', 'loss_recon', 'loss_SCH', 'loss_SA_global', 'loss_SA_local', 'loss_D_global', 'loss_D_local'} == set(logs)
+    assert logs['loss'].item() == pytest.approx(
+        sum(logs[name].item() for name in ('loss_recon', 'loss_SCH', 'loss_SA_global', 'loss_SA_local')), rel=1e-5)
+    changed = {name.split('.')[0] for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
+    assert changed == {'generator', 'discriminator'}
+
+
+def test_adversarial_training_needs_two_optimizers(images):
+    model = guided(**ADVERSARIAL).train()
+    with pytest.raises(ValueError, match='optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor"'):
+        model.train_step(batch(images), OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)))
+
+
+def test_a_batch_without_any_large_region(images):
+    """Every pixel near another class: no patch for SA, nothing left for SCH, and still a step."""
+    changes = dict(ADVERSARIAL, sa_loss=dict(ADVERSARIAL['sa_loss'], min_pixels=10**6))
+    model = guided(**dict(changes, sch_loss=dict(type='SCHLoss', edge_width=40))).train()
+    logs = model.train_step(batch(images), optimizers(model))
+    assert logs['loss_SA_local'] == 0 and logs['loss_D_local'] == 0
+    assert all(torch.isfinite(value) for value in logs.values())
