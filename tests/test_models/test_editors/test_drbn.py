@@ -4,7 +4,7 @@ from golden import Golden, shared
 
 from mmskf.apis import read_state_dict
 from mmskf.converters import CONVERSIONS, check_strictly
-from mmskf.models import DRBNNet
+from mmskf.models import DRBNNet, ssim
 
 SCALES = ('res1', 'res2', 'res4')
 
@@ -49,3 +49,12 @@ def test_a_callable_prior_sees_the_third_recurrence():
         third = DRBNNet(recurrences=3).eval()
         third.load_state_dict({key: value for key, value in net.state_dict().items() if not key.startswith('recurrences.3')})
         assert torch.equal(seen[0], third(image)[0])
+
+
+def test_ssim_cannot_tell_a_negative_so_the_network_starts_gray():
+    image = 0.2 + 0.6 * torch.rand(1, 3, 32, 32)
+    assert abs(ssim(image, image) - ssim(-image, image)) < 0.05
+    with torch.no_grad():
+        for _ in range(5):
+            output = DRBNNet()(image)[0]
+            assert 0.2 < output.mean(dim=(0, 2, 3)).min() and output.mean(dim=(0, 2, 3)).max() < 0.8

@@ -66,6 +66,11 @@ class BandLearningUnit(nn.Module):
         self.to_rgb2 = nn.Sequential(conv(channels, channels), conv(channels, 3))
         self.to_rgb4 = nn.Sequential(conv(wide, channels), conv(channels, 3))
         self.se = SEModuleList(se, channels=(wide, channels, channels))
+        # SSIM, the loss that DRBN is trained with, takes a negative for the image itself: the product of its terms keeps its
+        # sign. A start from gray keeps every channel on the right side.
+        for head, gray in ((self.to_rgb4, 0.5), (self.to_rgb2, 0.), (self.to_rgb1, 0.)):
+            nn.init.constant_(head[-1].bias, gray)
+            head[-1].weight.data *= 0.1
 
     def forward(self,
                 image: Tensor,
