@@ -26,7 +26,7 @@ def before_after(pairs):
     """One picture: each row a photo and its result, RGB, in a common height and on white where widths differ."""
     rows = []
     for pair in pairs:
-        images = [mmcv.imrescale(image, (SHEET_HEIGHT, 10**6)) for image in pair]
+        images = [mmcv.imrescale(image, SHEET_HEIGHT / image.shape[0]) for image in pair]
         rows.append(np.concatenate(images, axis=1))
     width = max(row.shape[1] for row in rows)
     return np.concatenate([mmcv.impad(row, shape=(SHEET_HEIGHT, width), pad_val=255) for row in rows])

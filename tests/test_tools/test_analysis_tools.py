@@ -1,7 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from mmagic.structures import DataSample
 from PIL import Image
 
+from mmskf.apis import init_model
+
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'drbn_lol'
 
 
@@ -13,7 +20,7 @@ def test_print_config(tool, capsys):
 
 def test_browse_dataset(tool, pairs, tmp_path, capsys):
     tool('tools/analysis_tools/browse_dataset').main([
-        'configs/demo/drbn_demo.py', '--split', 'test', '--data-root', str(pairs), '--columns', '1', '--height', '42',
+        str(ROOT / 'configs/demo/drbn_demo.py'), '--split', 'test', '--data-root', str(pairs), '--columns', '1', '--height', '42',
         '--out', str(tmp_path / 'sheet.png')
     ])
     assert '2 samples' in capsys.readouterr().out
@@ -48,3 +55,31 @@ def test_analyze_logs(tool, tmp_path, capsys):
         main([str(tmp_path / 'run'), '--keys', 'SSIM', '--out', str(tmp_path / 'curves.png')])
     with pytest.raises(FileNotFoundError, match='holds no log'):
         main([str(tmp_path / 'nothing')])
+
+
+def test_gradient_share(tool, pairs, tmp_path, capsys):
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = ['{ROOT}/configs/demo/drbn_demo.py']\n"
+        f'import sys\nsys.path.insert(0, {str(ROOT / "tests")!r})\n'
+        'from tiny_segmentor import SEGMENTOR\n'
+        'del sys\n'
+        "model = dict(generator=dict(channels=4, growth=2, se=dict(type='SEModule', sources=(1, 0, 'logits'))),\n"
+        "             skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), sch_loss=dict(type='SCHLoss', loss_weight=2.))\n"
+        'train_dataloader = dict(num_workers=0, persistent_workers=False, batch_size=2)\n'
+        '_base_.train_dataloader.dataset.pipeline[2].crop_size = 32\n')
+    torch.save(dict(state_dict=init_model(config).state_dict()), tmp_path / 'model.pth')
+    module = tool('tools/analysis_tools/gradient_share')
+    with pytest.warns(UserWarning, match='semantics are random'):
+        module.main([str(config), str(tmp_path / 'model.pth'), '--data-root', str(pairs), '--batches', '2'])
+    printed = capsys.readouterr().out
+    assert '100.0%' in printed and 'loss_SCH' in printed
+
+    model = init_model(config).train()
+    low, high = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    meta = dict(img_channel_order='rgb', gt_channel_order='rgb')
+    data = dict(inputs=[low[0] * 255], data_samples=[DataSample(gt_img=high[0] * 255, metainfo=meta)])
+    norms = module.gradient_norms(model, data)
+    outputs, _ = model.reconstruct(low, high)
+    gradient, = torch.autograd.grad(model.pixel_loss(outputs, high), outputs[0])
+    assert norms['loss_recon'][1] == pytest.approx(gradient.norm().item(), rel=1e-4)

@@ -23,11 +23,12 @@ def parse_args(args=None):
 
 
 def tile(sample, height):
-    """The images of one sample side by side, BGR uint8, in a box twice as wide as high for each."""
+    """The images of one sample side by side, BGR uint8, each in a box one and a half times as wide as high."""
     tensors = [sample['inputs']] + ([sample['data_samples'].gt_img] if 'gt_img' in sample['data_samples'] else [])
     boxes = []
     for tensor in tensors:
-        image = mmcv.imrescale(tensor.numpy().transpose(1, 2, 0)[..., ::-1], (height * 3 // 2, height))
+        image = tensor.numpy().transpose(1, 2, 0)[..., ::-1]
+        image = mmcv.imrescale(image, min(height / image.shape[0], height * 3 // 2 / image.shape[1]))
         box = np.full((height, height * 3 // 2, 3), 255, np.uint8)
         box[:image.shape[0], :image.shape[1]] = image
         boxes.append(box)
