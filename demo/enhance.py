@@ -29,7 +29,7 @@ def before_after(pairs):
         images = [mmcv.imrescale(image, SHEET_HEIGHT / image.shape[0]) for image in pair]
         rows.append(np.concatenate(images, axis=1))
     width = max(row.shape[1] for row in rows)
-    return np.concatenate([mmcv.impad(row, shape=(SHEET_HEIGHT, width), pad_val=255) for row in rows])
+    return np.concatenate([mmcv.impad(row, shape=(SHEET_HEIGHT, width), pad_val=(255, 255, 255)) for row in rows])
 
 
 def main(args=None):
