@@ -1,6 +1,9 @@
 """Enhances dark photos: ``python demo/enhance.py photo.jpg --model drbn_lol --weights drbn.pth --out-dir bright``."""
 import argparse
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's mmskf, whichever is installed
 
 import mmcv
 import numpy as np

@@ -1,5 +1,9 @@
 """Tests a model: ``python tools/test.py configs/baseline/drbn_lol.py CHECKPOINT``."""
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's mmskf, whichever is installed
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner

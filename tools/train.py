@@ -1,5 +1,9 @@
 """Trains a model: ``python tools/train.py configs/skf/drbn_skf_lol.py``."""
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's mmskf, whichever is installed
 
 from mmengine.runner import Runner
 

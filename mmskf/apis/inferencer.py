@@ -5,7 +5,6 @@ from typing import Dict, List, Optional, Sequence, Union
 import mmcv
 import numpy as np
 import torch
-from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -14,6 +13,7 @@ from mmengine.registry import DefaultScope
 from rich.progress import track
 from torch import nn
 
+from mmskf.datasets import IMG_EXTENSIONS
 from mmskf.evaluation import to_float_rgb, to_uint8
 
 from .model import init_model

@@ -1,5 +1,9 @@
 """Writes a contact sheet of what a data set hands to the model: ``browse_dataset.py configs/baseline/drbn_lol.py``."""
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import mmcv
 import numpy as np

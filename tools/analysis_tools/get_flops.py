@@ -1,6 +1,10 @@
 """Counts parameters and multiply-adds of a model, part by part: ``get_flops.py configs/skf/drbn_skf_lol.py``."""
 import argparse
+import sys
 from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import torch
 from mmengine.config import DictAction

@@ -4,7 +4,11 @@ The paper gives no weights for its terms. mmskf chooses them so that the SCH los
 gradient norm on the output, on real pairs and with a network that is trained.
 """
 import argparse
+import sys
 from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import torch
 from mmengine.config import DictAction

@@ -1,5 +1,9 @@
 """Prints a config as the tools see it, with its bases merged: ``print_config.py configs/skf/drbn_skf_lol.py``."""
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 from mmengine.config import DictAction
 

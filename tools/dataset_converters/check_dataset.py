@@ -10,17 +10,19 @@ the training set of the same data set and in --against, by a perceptual hash of 
 ones where there is no ground truth). The exit code is 1 if there is any problem.
 """
 import argparse
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
+
 import numpy as np
-from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 from mmengine import Config
 from mmengine.utils import track_iter_progress
 from PIL import Image
 from scipy.fft import dctn
 from scipy.stats import rankdata
 
-from mmskf.datasets import EnhancementDataset, decode_image
+from mmskf.datasets import IMG_EXTENSIONS, EnhancementDataset, decode_image
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
 KINDS = dict(lol='lol.py', lolv2_real='lolv2_real.py', paired='paired_folder.py', unpaired='unpaired.py')

@@ -10,16 +10,18 @@ import argparse
 import math
 import re
 import shutil
+import sys
 import zlib
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
+
 import numpy as np
 import skimage
-from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from mmskf.datasets import darken, decode_image
+from mmskf.datasets import IMG_EXTENSIONS, darken, decode_image
 
 # The natural colour photographs among scikit-image's pictures (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
 SHIPPED = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'motorcycle_right.png', 'rocket.jpg')

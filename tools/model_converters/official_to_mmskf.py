@@ -1,5 +1,9 @@
 """Converts the authors' released weights: ``official_to_mmskf.py drbn model_s1.pt checkpoints/drbn.pth``."""
 import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 from mmskf.converters import CONVERSIONS, convert, load_parts, save
 
