@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader, load_from_http, load_from_local
+from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
 from mmengine.utils import digit_version
 
 MIN_TORCH = '2.6'

@@ -3,7 +3,7 @@ import os.path as osp
 import re
 from typing import Callable, Dict, List, Optional, Sequence, Union
 
-from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS, BasicImageDataset
+from mmagic.datasets import BasicImageDataset
 from mmengine.logging import print_log
 
 from mmskf.registry import DATASETS

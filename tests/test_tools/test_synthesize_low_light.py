@@ -65,6 +65,13 @@ def test_split_is_by_scene(tmp_path, photos):
     assert sum(name.startswith('test/low/e_left') or name.startswith('test/low/e_right') for name in files) == 2
 
 
+def test_layout_of_lol(tmp_path, photos):
+    paired, lol = synthesize(tmp_path / 'paired', photos), synthesize(tmp_path / 'lol', photos, '--layout', 'lol')
+    assert {name.replace('our485', 'train').replace('eval15', 'test') for name in lol} == set(paired)
+    dataset = EnhancementDataset(str(tmp_path / 'lol'), dict(img='our485/low', gt='our485/high'))
+    assert len(dataset) == sum(name.startswith('train/low') for name in paired)
+
+
 def test_versions_differ_and_share_the_ground_truth(tmp_path, photos):
     files = synthesize(tmp_path / 'out', photos, '--versions', '2', '--test', 'a')
     assert files['train/high/b_11_0.png'] == files['train/high/b_11_1.png']

@@ -12,7 +12,7 @@ from prettytable import PrettyTable
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config
-from mmskf.models import SEModule, SemanticKnowledgeBank
+from mmskf.models import SemanticKnowledgeBank, SEModule
 
 NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
 

@@ -25,6 +25,7 @@ from mmskf.datasets import IMG_EXTENSIONS, darken, decode_image
 
 # The natural colour photographs among scikit-image's pictures (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
 SHIPPED = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'motorcycle_right.png', 'rocket.jpg')
+LAYOUTS = dict(paired=dict(train='train', test='test'), lol=dict(train='our485', test='eval15'))
 SHIPPED_TEST = ('chelsea', 'coffee')
 
 
@@ -32,6 +33,9 @@ def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('out', type=Path, help='folder to make: OUT/{train,test}/{low,high}/*.png')
     parser.add_argument('--photos', type=Path, help="folder of photos, and those below. Default: scikit-image's own")
+    parser.add_argument('--layout', choices=sorted(LAYOUTS), default='paired',
+                        help='"paired" makes OUT/{train,test}, as configs/_base_/datasets/paired_folder.py reads them; "lol" '
+                             'makes OUT/{our485,eval15}, which every config for LOL takes as --data-root (default: paired)')
     parser.add_argument('--test', nargs='+', metavar='SCENE',
                         help='scenes for the test split: file names without extension, and without _left or _right, which '
                              'are two views of one scene. Default: a fifth of the scenes, drawn with the seed '
@@ -112,8 +116,8 @@ def synthesize(image, name, args):
     return darken(image, rng, exposure, gains=(red, 1, blue), full_well=args.full_well, read_noise=args.read_noise)
 
 
-def prepare(out, overwrite):
-    for split in ('train', 'test'):
+def prepare(out, splits, overwrite):
+    for split in splits:
         for side in ('low', 'high'):
             folder = out / split / side
             if folder.is_dir() and any(folder.iterdir()):
@@ -129,7 +133,8 @@ def main(argv=None):
     if not photos:
         raise SystemExit(f'--photos {args.photos}: no such folder, or no image in it')
     test_scenes = choose_test_scenes(photos, args.test, args.photos is None, args.seed)
-    prepare(args.out, args.overwrite)
+    folders = LAYOUTS[args.layout]
+    prepare(args.out, folders.values(), args.overwrite)
     written = dict(train=0, test=0)
     for photo in track_iter_progress(photos):
         image = decode_image(photo.read_bytes(), str(photo))
@@ -137,8 +142,8 @@ def main(argv=None):
         for position, tile in tiles(image, *(args.test_tile if split == 'test' else args.train_tile)):
             for version in range(args.versions if split == 'train' else 1):
                 name = f'{photo.stem}_{position}_{version}.png'
-                Image.fromarray(tile).save(args.out / split / 'high' / name)
-                Image.fromarray(synthesize(tile, name, args)).save(args.out / split / 'low' / name)
+                Image.fromarray(tile).save(args.out / folders[split] / 'high' / name)
+                Image.fromarray(synthesize(tile, name, args)).save(args.out / folders[split] / 'low' / name)
                 written[split] += 1
     print(f'\n{written["train"]} training and {written["test"]} test pairs in {args.out} '
           f'(test scenes: {", ".join(sorted(test_scenes))})')

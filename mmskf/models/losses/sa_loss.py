@@ -10,6 +10,7 @@ from torchvision.transforms import RandomCrop
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
+
 from .regions import inside_regions
 
 

@@ -4,7 +4,6 @@ import warnings
 from pathlib import Path
 from typing import Dict, Optional
 
-import mmskf
 from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
@@ -12,6 +11,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+import mmskf
 
 
 @CheckpointLoader.register_scheme('mmskf://', force=True)

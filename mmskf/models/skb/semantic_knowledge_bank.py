@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
+
 from .segmentor import build_segmentor, load_strictly, use_batch_statistics
 
 LOG_OFFSET = 1e-3

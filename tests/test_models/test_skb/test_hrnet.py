@@ -8,6 +8,7 @@ from tiny_segmentor import BACKBONE, HEAD
 from mmskf.converters import CONVERSIONS, check_strictly
 from mmskf.registry import MODELS
 
+
 @pytest.fixture(scope='module')
 def golden():
     return Golden('hrnet_w48_pascal59')
