@@ -114,7 +114,7 @@ def test_scores_of_validations(tmp_path, pairs):
 def test_saved_images_are_the_outputs(tmp_path, pairs):
     """The tiny editor doubles an image: the saved file is twice the input, in colours that are not swapped."""
     report_of_test(tmp_path / 'work', loader(pairs, batch_size=2), [dict(type='PSNR')],
-                    hooks=[dict(type='SaveImagesHook', out_dir=str(tmp_path / 'out'))])
+                   hooks=[dict(type='SaveImagesHook', out_dir=str(tmp_path / 'out'))])
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['1.png', '111.png', '22.png']
     for path in (tmp_path / 'out').iterdir():
         saved = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)

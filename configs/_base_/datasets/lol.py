@@ -44,5 +44,5 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='mmagic.Evaluator', metrics=[dict(type='PSNR'), dict(type='SSIM'), dict(type='LPIPS'), dict(type='NIQE')])
+    type='Evaluator', metrics=[dict(type='PSNR'), dict(type='SSIM'), dict(type='LPIPS'), dict(type='NIQE')])
 test_evaluator = val_evaluator

@@ -25,5 +25,5 @@ for unpaired_name, unpaired_count in unpaired_sets.items():
                 data_prefix=dict(img=unpaired_name),
                 pipeline=unpaired_pipeline,
                 test_mode=True)))
-    unpaired_evaluator.append(dict(type='mmagic.Evaluator', metrics=[dict(type='NIQE', prefix=unpaired_name)]))
+    unpaired_evaluator.append(dict(type='Evaluator', metrics=[dict(type='NIQE', prefix=unpaired_name)]))
 del unpaired_name, unpaired_count
