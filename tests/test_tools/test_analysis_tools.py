@@ -83,3 +83,15 @@ def test_gradient_share(tool, pairs, tmp_path, capsys):
     outputs, _ = model.reconstruct(low, high)
     gradient, = torch.autograd.grad(model.pixel_loss(outputs, high), outputs[0])
     assert norms['loss_recon'][1] == pytest.approx(gradient.norm().item(), rel=1e-4)
+
+
+def test_benchmark_sch_compares_what_is_equal(tool):
+    module = tool('tools/analysis_tools/benchmark_sch')
+    results = {}
+    for name, loss in module.LOSSES.items():
+        pred, target, labels = module.make_inputs((2, 3, 16, 24), 'cpu')
+        value = loss(pred.requires_grad_(), target, labels)
+        value.backward()
+        results[name] = value.item(), pred.grad
+    assert results['SCHLoss'][0] == pytest.approx(results['naive'][0], rel=1e-5)
+    assert torch.allclose(results['SCHLoss'][1], results['naive'][1], atol=1e-5 * results['naive'][1].abs().max())

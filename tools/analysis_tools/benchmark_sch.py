@@ -150,17 +150,17 @@ def report(case, naive, ours):
           f'difference of the gradient {abs(naive["grad"] - ours["grad"]).max() / grad_scale:.1e} of its largest value')
 
 
-def parse_args():
+def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compares SCHLoss with a plain loop: time, memory and numbers.')
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
     parser.add_argument('--threads', type=int, default=2, help='threads of the CPU (default: 2)')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, of which the median is shown (default: 5)')
     parser.add_argument('--cases', nargs='+', default=CASES, metavar='NxCxHxW', help=f'sizes (default: {" ".join(CASES)})')
-    return parser.parse_args()
+    return parser.parse_args(args)
 
 
-def main():
-    args = parse_args()
+def main(args=None):
+    args = parse_args(args)
     where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     print(f'SCH loss, forward and backward, float32, {where}, median of {args.repeats}')
     for case in args.cases:
