@@ -11,6 +11,8 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
 
+from mmskf.apis import init_model
+
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/demo/drbn_demo.py'
 # Small enough for a test; without worker processes.
@@ -95,6 +97,25 @@ def test_testing(trained, tool, pairs, tmp_path, capsys):
     assert scores[2] == pytest.approx(sum(scores[:2]) / 2, abs=1e-4)
     high, result = (np.asarray(Image.open(path)).astype(float) for path in (pairs / 'test/high/0.png', tmp_path / 'show/0.png'))
     assert scores[0] == pytest.approx(10 * np.log10(255**2 / ((high - result)**2).mean()), abs=1e-3)
+
+
+def test_photos_without_ground_truth(tool, tmp_path, capfd):
+    """NIQE, one row for each of the five unpaired sets; 100 % noise of two blocks can be measured, one block cannot."""
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(('MEF', 'LIME', 'NPE', 'DICM', 'VV')):
+        (tmp_path / name).mkdir()
+        size = (200, 200, 3) if index == 0 else (40, 50, 3)
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name / 'photo.png')
+    model = init_model('drbn_lol')
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'drbn.pth')
+    tool('tools/test').main([
+        'unpaired/drbn_lol', str(tmp_path / 'drbn.pth'), '--data-root', str(tmp_path), '--work-dir', str(tmp_path / 'work'),
+        '--out', str(tmp_path / 'scores.csv'), '--cfg-options', *(f'test_dataloader.{i}.num_workers=0' for i in range(5))
+    ])
+    rows = list(csv.reader((tmp_path / 'scores.csv').open()))
+    assert rows[0] == ['image', 'MEF/NIQE', 'LIME/NIQE', 'NPE/NIQE', 'DICM/NIQE', 'VV/NIQE'] and len(rows) == 7
+    output = ''.join(capfd.readouterr())
+    assert 'VV/NIQE: not measured' in output and "Cannot find key 'gt_img'" not in output
 
 
 def test_tta_changes_the_result(trained, tool, pairs, tmp_path):
