@@ -157,10 +157,8 @@ def prepare_launch_without_gpu(cfg):
                            'bash tools/dist_train.sh CONFIG PROCESSES')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
-    wrapper = dict(cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel', broadcast_buffers=False))
-    if wrapper['type'] == 'MMDistributedDataParallel':
-        wrapper['device_ids'] = None
-    cfg.model_wrapper_cfg = wrapper
+    wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 
 def apply_all():

@@ -2,9 +2,8 @@ from mmengine import DefaultScope
 from mmengine import registry as mmengine_registry
 from mmengine.registry import init_default_scope
 
-from mmskf import registry
+from mmskf import register_all_modules, registry
 from mmskf.registry import DATASETS, MODELS, TRANSFORMS
-from mmskf.setup_env import register_all_modules
 
 
 def test_types_of_other_libraries_by_prefix():

@@ -13,11 +13,11 @@ from .config import load_config
 OPTIONAL_PARTS = ('skb.', 'discriminator.')
 
 
-def init_model(config: Union[str, Path, Config], checkpoint: Optional[str] = None, device: str = 'cpu') -> nn.Module:
+def init_model(config_or_name: Union[str, Path, Config], checkpoint: Optional[str] = None, device: str = 'cpu') -> nn.Module:
     """Builds a model from its config; nothing is read from disk or network besides the checkpoint that is given.
 
     Args:
-        config (str | Path | Config): A config, its path, or the name of a model (see :func:`list_models`).
+        config_or_name (str | Path | Config): A config, its path, or the name of a model (see :func:`list_models`).
         checkpoint (str, optional): Path or URL of the weights. Defaults to None: random weights.
         device (str): Defaults to 'cpu'.
 
@@ -28,7 +28,7 @@ def init_model(config: Union[str, Path, Config], checkpoint: Optional[str] = Non
         FileNotFoundError: Without such a config or checkpoint.
         ValueError: If the checkpoint belongs to another model.
     """
-    cfg = config if isinstance(config, Config) else load_config(config)
+    cfg = config_or_name if isinstance(config_or_name, Config) else load_config(config_or_name)
     model = MODELS.build(cfg.model)
     model.cfg = cfg
     if checkpoint is not None:

@@ -146,7 +146,28 @@ def test_bad_arguments_stop_before_any_work(tool, pairs, tmp_path):
     assert not list(tmp_path.glob('**/*.pth'))
 
 
-def test_two_processes_hold_the_same_weights(pairs, tmp_path):
+SKF = f"""
+import sys
+sys.path.insert(0, {str(ROOT / 'tests')!r})
+from tiny_segmentor import SEGMENTOR
+del sys
+model = dict(
+    generator=dict(se=dict(type='SEModule', sources=(1, 0, 'logits'))),
+    skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR),
+    sch_loss=dict(type='SCHLoss'),
+    sa_loss=dict(type='SALoss', patch_size=32, min_pixels=16, edge_width=1),
+    discriminator=dict(type='SADiscriminator'))
+optim_wrapper = dict(
+    _delete_=True,
+    constructor='mmagic.MultiOptimWrapperConstructor',
+    generator=_base_.optim_wrapper,
+    discriminator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4)))
+model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
+"""
+
+
+@pytest.mark.parametrize('guidance', ['', SKF], ids=['plain', 'skf'])
+def test_two_processes_hold_the_same_weights(pairs, tmp_path, guidance):
     """dist_train.sh with two CPU processes: each writes a fingerprint of its weights after the last step."""
     (tmp_path / 'fingerprint.py').write_text(
         'import hashlib, os, pathlib\n'
@@ -155,17 +176,17 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path):
         '@HOOKS.register_module()\n'
         'class Fingerprint(Hook):\n'
         '    def after_train(self, runner):\n'
-        '        weights = b"".join(value.numpy().tobytes() for value in runner.model.state_dict().values())\n'
+        '        weights = b"".join(weight.detach().numpy().tobytes() for weight in runner.model.parameters())\n'
         '        path = pathlib.Path(runner.work_dir) / f"rank{os.environ[\'RANK\']}"\n'
         '        path.write_text(f"{hashlib.sha1(weights).hexdigest()} of {runner.world_size}")\n')
     (tmp_path / 'config.py').write_text(
-        f"_base_ = ['{ROOT / CONFIG}']\n"
+        f"_base_ = ['{ROOT / CONFIG}']\n{guidance}\n"
         "custom_imports = dict(imports=['fingerprint'])\n"
         "custom_hooks = _base_.custom_hooks + [dict(type='Fingerprint')]\n")
     env = dict(os.environ, PYTHONPATH=str(tmp_path), PYTHON=sys.executable, MASTER_PORT='29533', OMP_NUM_THREADS='1')
     result = subprocess.run(
         ['bash', 'tools/dist_train.sh', str(tmp_path / 'config.py'), '2', '--data-root', str(pairs), '--work-dir',
-         str(tmp_path / 'work'), '--cfg-options', *SMALL, 'train_cfg.max_iters=2'],
+         str(tmp_path / 'work'), '--cfg-options', *SMALL, 'train_cfg.max_iters=2', 'model.generator.channels=4'],
         cwd=ROOT, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     first, second = ((tmp_path / 'work' / f'rank{rank}').read_text() for rank in (0, 1))

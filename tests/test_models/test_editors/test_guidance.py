@@ -6,6 +6,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from tiny_segmentor import SEGMENTOR
 
+from mmskf.engine import Bf16OptimWrapper
 from mmskf.registry import MODELS
 
 SE = dict(type='SEModule', sources=(1, 0, 'logits'))
@@ -128,9 +129,9 @@ def batch(images):
     return dict(inputs=list(lq), data_samples=[DataSample(gt_img=picture, metainfo=meta) for picture in gt])
 
 
-def optimizers(model):
+def optimizers(model, wrapper=OptimWrapper, **options):
     return OptimWrapperDict(**{
-        name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
+        name: wrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1), **options)
         for name in ('generator', 'discriminator')
     })
 
@@ -144,6 +145,20 @@ def test_adversarial_step(images):
         sum(logs[name].item() for name in ('loss_recon', 'loss_SCH', 'loss_SA_global', 'loss_SA_local')), rel=1e-5)
     changed = {name.split('.')[0] for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])}
     assert changed == {'generator', 'discriminator'}
+
+
+def test_half_precision_and_clipping(images):
+    """In bfloat16 the losses are close to float32's, and a clipped step is short."""
+    whole, half = (guided(**ADVERSARIAL).train() for _ in range(2))
+    before = [weight.detach().clone() for weight in half.generator.parameters()]
+    torch.manual_seed(0)
+    expected = whole.train_step(batch(images), optimizers(whole))
+    torch.manual_seed(0)
+    logs = half.train_step(batch(images), optimizers(half, Bf16OptimWrapper, clip_grad=dict(max_norm=1e-3)))
+    for name, value in expected.items():
+        assert logs[name].item() == pytest.approx(value.item(), abs=0.1), name
+    moved = sum(((old - new)**2).sum() for old, new in zip(before, half.generator.parameters()))
+    assert 0 < moved**0.5 <= 1.01 * 0.1 * 1e-3
 
 
 def test_adversarial_training_needs_two_optimizers(images):
