@@ -21,6 +21,14 @@ def test_converted_checkpoint_loads(drbn, tmp_path):
     assert torch.equal(model.generator.recurrences[3].rdbs[5].fusion.weight, drbn['recur4.RDBs.5.LFF.weight'])
 
 
+@pytest.mark.parametrize('method', sorted(CONVERSIONS))
+def test_every_method_converts_strictly(method):
+    """No tensor is lost: what is not dead arrives, once."""
+    golden = Golden(method)
+    checkpoint = convert(CONVERSIONS[method], {'': golden.weights()})
+    assert len(checkpoint['state_dict']) == len(golden.meta['state_dict']) - len(golden.meta['dead_keys'])
+
+
 def test_every_tensor_of_the_authors_arrives_once(drbn):
     converted = CONVERSIONS['drbn'].rename(drbn)
     assert len(converted) == len(drbn) and sum(value.numel() for value in converted.values()) == 557_668
