@@ -15,7 +15,8 @@ import warnings
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.runner.checkpoint import CheckpointLoader, load_from_local
+from mmengine.runner import checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
 
 MIN_TORCH = '2.6'
@@ -129,13 +130,10 @@ def load_checkpoints_safely():
     if hasattr(CheckpointLoader._schemes[''], '__wrapped__'):
         return
 
-    @_explain_refusal
-    def load_url(filename, map_location=None, model_dir=None, progress=os.isatty(2)):
-        return torch.hub.load_state_dict_from_url(
-            filename, model_dir=model_dir, map_location=map_location, progress=progress, weights_only=True)
-
-    CheckpointLoader.register_scheme('', _explain_refusal(load_from_local), force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_url, force=True)
+    # All of mmengine's loaders of URLs (http, torchvision://, open-mmlab://, ...) come down to this function.
+    checkpoint.load_url = functools.partial(checkpoint.load_url, weights_only=True)
+    CheckpointLoader.register_scheme('', _explain_refusal(checkpoint.load_from_local), force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), _explain_refusal(checkpoint.load_from_http), force=True)
 
 
 def prepare_launch_without_gpu(cfg):

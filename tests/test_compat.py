@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmskf import compat
@@ -76,6 +77,9 @@ def test_urls_are_loaded_safely(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     with pytest.raises(pickle.UnpicklingError, match='Refused to load https://example.com/evil.pth'):
         CheckpointLoader.load_checkpoint('https://example.com/evil.pth', map_location='cpu')
+    monkeypatch.setattr(checkpoint, 'get_torchvision_models', lambda: {'resnet18': 'https://example.com/evil.pth'})
+    with pytest.raises(pickle.UnpicklingError):
+        CheckpointLoader.load_checkpoint('torchvision://resnet18', map_location='cpu')
     assert not victim.exists()
 
 

@@ -28,10 +28,11 @@ def main(args=None):
     cfg = runner_config(args)
     if args.tta:
         cfg.merge_from_dict({'model.test_cfg.tta': True})
+    hooks = cfg.setdefault('custom_hooks', [])
     if args.out:
-        cfg.custom_hooks.append(dict(type='PerImageScoresHook', out_file=args.out))
+        hooks.append(dict(type='PerImageScoresHook', out_file=args.out))
     if args.show_dir:
-        cfg.custom_hooks.append(dict(type='SaveImagesHook', out_dir=args.show_dir))
+        hooks.append(dict(type='SaveImagesHook', out_dir=args.show_dir))
     runner = Runner.from_cfg(cfg)
     load_weights(runner.model.module if is_model_wrapper(runner.model) else runner.model, args.checkpoint)
     runner.test()

@@ -25,6 +25,9 @@ def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)
     if args.auto_scale_lr:
+        if 'auto_scale_lr' not in cfg:
+            raise KeyError(f'--auto-scale-lr: {args.config} does not say for which total batch size its learning rate is: '
+                           'add auto_scale_lr = dict(base_batch_size=...)')
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True

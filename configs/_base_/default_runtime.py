@@ -9,7 +9,8 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'))
 custom_hooks = [
     dict(type='NonFiniteLossHook'),
-    dict(type='mmagic.BasicVisualizationHook', interval=dict(val=1, test=1), on_test=False),
+    dict(type='SeedEachIterationHook'),
+    dict(type='mmagic.BasicVisualizationHook', interval=dict(val=5), on_test=False),
 ]
 
 # Side by side: input, output, ground truth.

@@ -3,6 +3,7 @@ _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/paired_folder.py', '../_base_/models/drbn.py',
     '../_base_/schedules/drbn.py'
 ]
+_base_.custom_hooks[-1].interval.val = 1  # a picture of every test image
 _base_.train_dataloader.dataset.pipeline[2].crop_size = 96
 train_dataloader = dict(num_workers=1)
 val_dataloader = dict(num_workers=1)

@@ -99,7 +99,12 @@ def check_options(cfg: Config, options: dict):
     """
     for option in options:
         *parents, last = option.split('.')
-        known, node = _fields_of_runner(cfg), cfg
+        known, node = _fields_of_runner(), cfg
+        first = option.split('.')[0]
+        if first in cfg and first not in known:
+            raise KeyError(f'--cfg-options {option}: {first!r} is only a name inside the config file, and was '
+                           'copied when that was read. Change the field that it went to, such as model.skb.checkpoint or '
+                           'train_dataloader.dataset.pipeline.2.crop_size; --data-root sets where the images lie')
         for name in [*parents, last]:
             if isinstance(node, (list, tuple)):
                 if not name.isdigit() or int(name) >= len(node):
@@ -116,8 +121,8 @@ def check_options(cfg: Config, options: dict):
                 break
 
 
-def _fields_of_runner(cfg):
-    return {*cfg, *inspect.signature(Runner.__init__).parameters} - {'self'}
+def _fields_of_runner():
+    return {*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr'} - {'self'}
 
 
 def _fields_of_type(node):
@@ -142,7 +147,8 @@ def _fields_of_type(node):
 
 def use_amp(cfg: Config):
     """Turns mixed precision on: float16 with loss scaling on a GPU, bfloat16 on a CPU; in training and in testing."""
-    amp = dict(type='AmpOptimWrapper', loss_scale='dynamic') if torch.cuda.is_available() else dict(type='Bf16OptimWrapper')
+    gpu = torch.cuda.is_available()
+    amp = dict(type='AmpOptimWrapper', loss_scale='dynamic') if gpu else dict(type='mmskf.Bf16OptimWrapper')
     if 'optim_wrapper' in cfg:
         wrappers = [cfg.optim_wrapper] if 'optimizer' in cfg.optim_wrapper else [
             wrapper for wrapper in cfg.optim_wrapper.values() if isinstance(wrapper, dict)]

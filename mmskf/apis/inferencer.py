@@ -1,4 +1,5 @@
-from collections import Counter
+import itertools
+import warnings
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -16,7 +17,7 @@ from torch import nn
 from mmskf.datasets import IMG_EXTENSIONS
 from mmskf.evaluation import to_float_rgb, to_uint8
 
-from .model import init_model
+from .model import init_model, load_weights
 
 Image = Union[str, Path, np.ndarray]
 
@@ -44,11 +45,16 @@ class SKFInferencer:
                  weights: Optional[str] = None,
                  device: Optional[str] = None):
         device = device or get_device()
-        self.model = model.to(device).eval() if isinstance(model, nn.Module) else init_model(model, weights, device)
+        if isinstance(model, nn.Module):
+            self.model = model.to(device).eval()
+            if weights is not None:
+                load_weights(self.model, weights)
+        else:
+            if weights is None:
+                warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
+            self.model = init_model(model, weights, device)
         with DefaultScope.overwrite_default_scope('mmskf'):
             self.pipeline = Compose(self._inference_pipeline(self.model.cfg))
-        # mmagic's preprocessor warns of every sample that lacks what it is told to expect.
-        self.model.data_preprocessor.data_keys = None
 
     @staticmethod
     def _inference_pipeline(cfg: Config) -> List[dict]:
@@ -83,8 +89,15 @@ class SKFInferencer:
 
     def _enhance(self, sample: dict) -> np.ndarray:
         data = pseudo_collate([self.pipeline(sample)])
-        with torch.inference_mode():
-            result, = self.model.test_step(data)
+        preprocessor = self.model.data_preprocessor
+        expected = preprocessor.data_keys
+        # mmagic's preprocessor warns of every sample without the ground truth that it is told to expect.
+        preprocessor.data_keys = None
+        try:
+            with torch.inference_mode():
+                result, = self.model.test_step(data)
+        finally:
+            preprocessor.data_keys = expected
         return to_uint8(to_float_rgb(result.output.pred_img))
 
     @staticmethod
@@ -113,9 +126,9 @@ class SKFInferencer:
             else:
                 samples += [dict(img_path=str(file), key=file.stem) for file in cls.find_files(item)]
         # Photos of the same name from several folders must not overwrite each other's result.
-        used = Counter()
+        used = set()
         for sample in samples:
-            used[sample['key']] += 1
-            if used[sample['key']] > 1:
-                sample['key'] += f'_{used[sample["key"]]}'
+            names = itertools.chain([sample['key']], (f'{sample["key"]}_{number}' for number in itertools.count(2)))
+            sample['key'] = next(name for name in names if name not in used)
+            used.add(sample['key'])
         return samples

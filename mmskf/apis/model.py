@@ -2,7 +2,7 @@ from pathlib import Path
 from typing import Dict, Optional, Union
 
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
 from torch import Tensor, nn
 
 from mmskf.registry import MODELS
@@ -68,4 +68,6 @@ def load_weights(model: nn.Module, checkpoint: str):
             ('keys are missing', missing), ('keys are unknown', unexpected), ('keys have another shape', reshaped)) if keys]
         raise ValueError(f'{checkpoint} holds the weights of another model: {"; ".join(found)}. Give the config that it was '
                          'trained with, or convert it first (tools/model_converters/official_to_mmskf.py)')
-    model.load_state_dict({key: value for key, value in weights.items() if key in expected}, strict=False)
+    known = {key: value for key, value in weights.items() if key in expected or key.startswith('skb.')}
+    # mmengine's loader looks into data parallel wrappers; what may be absent was settled above.
+    load_state_dict(model, known, strict=False, logger='silent')

@@ -1,4 +1,2 @@
-from .hooks import NonFiniteLossHook, PerImageScoresHook, ResetDiscriminatorHook, SaveImagesHook
-from .optim_wrapper import Bf16OptimWrapper
-
-__all__ = ['Bf16OptimWrapper', 'NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook', 'SaveImagesHook']
+from .hooks import *  # noqa: F401, F403
+from .optim_wrapper import Bf16OptimWrapper  # noqa: F401

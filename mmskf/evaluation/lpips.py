@@ -40,6 +40,9 @@ def load_alexnet_lpips(backbone_weights):
     return model.requires_grad_(False)
 
 
+SMALLEST = 32  # pixels: what AlexNet's poolings leave something of
+
+
 @METRICS.register_module()
 class LPIPS(ImageMetric):
     """Learned perceptual image patch similarity (Zhang et al., 2018): AlexNet, version 0.1; lower is better.
@@ -82,7 +85,7 @@ class LPIPS(ImageMetric):
 
     @torch.no_grad()
     def measure(self, pred, gt):
-        if self.model is None:
+        if self.model is None or min(pred.shape[:2]) < SMALLEST:
             return None
         device = self.model.lin0.model[-1].weight.device
         pred, gt = (torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1 for image in (pred, gt))

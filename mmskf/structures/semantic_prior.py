@@ -27,8 +27,10 @@ class SemanticPrior:
         return self.logits.detach().argmax(dim=1)
 
     def detach(self) -> 'SemanticPrior':
-        """The same prior without a graph."""
-        return SemanticPrior([feature.detach() for feature in self.features], self.logits.detach())
+        """The same prior without a graph; its labels never had one, and are shared."""
+        detached = SemanticPrior([feature.detach() for feature in self.features], self.logits.detach())
+        vars(detached)['labels'] = self.labels
+        return detached
 
     def source(self, key) -> Tensor:
         """The map that an SE module names as its source: the index of a feature, or 'logits'."""

@@ -41,9 +41,15 @@ def test_options_that_do_not_exist(option, close):
         load_config('drbn_lol', {option: 1})
 
 
+@pytest.mark.parametrize('option', ['crop_size', 'data_root', 'train_pipeline.0.key'])
+def test_names_that_the_config_file_has_for_itself(option):
+    with pytest.raises(KeyError, match=f'{option}: .* only a name inside the config file.*pipeline.2.crop_size; --data-root'):
+        load_config('drbn_lol', {option: 1})
+
+
 @pytest.mark.parametrize('option', [
     'model.generator.channels', 'model.se_input', 'optim_wrapper.optimizer.weight_decay', 'randomness.seed',
-    'train_dataloader.dataset.indices', 'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
+    'train_dataloader.dataset.indices', 'auto_scale_lr.enable', 'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
     'model.test_cfg.tta'
 ])
 def test_options_that_exist(option):

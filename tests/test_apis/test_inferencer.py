@@ -61,6 +61,32 @@ def test_arrays_that_are_no_images(enhance, array, message):
         enhance(array)
 
 
+def test_weights_of_a_model_that_is_there(tmp_path):
+    model, other = init_model('drbn_lol'), init_model('drbn_lol')
+    torch.save(dict(state_dict=other.state_dict()), tmp_path / 'other.pth')
+    image = np.full((8, 8, 3), 30, np.uint8)
+    result, = SKFInferencer(model, tmp_path / 'other.pth', 'cpu')(image)['predictions']
+    assert np.array_equal(result, expected(other, image))
+    assert model.data_preprocessor.data_keys == ['gt_img']  # its training goes on as before
+    with pytest.raises(FileNotFoundError):
+        SKFInferencer(model, tmp_path / 'nowhere.pth', 'cpu')
+
+
+def test_no_weights():
+    with pytest.warns(UserWarning, match='drbn_lol was given no weights'):
+        SKFInferencer('drbn_lol', device='cpu')
+
+
+def test_same_names_from_several_folders(enhance, pairs, tmp_path):
+    array = np.asarray(Image.open(pairs / 'test' / 'low' / '0.png'))
+    paths = [tmp_path / name for name in ('x/a.png', 'y/a.png', 'y/a_2.png')]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(array).save(path)
+    enhance(paths, out_dir=tmp_path / 'out')
+    assert len(list((tmp_path / 'out').iterdir())) == 3
+
+
 def test_missing_and_damaged_files(enhance, pairs, tmp_path):
     with pytest.raises(FileNotFoundError, match='no file or folder .*nowhere.png'):
         enhance(tmp_path / 'nowhere.png')

@@ -12,7 +12,7 @@ matplotlib.use('Agg')
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Plot losses and scores over the iterations')
     parser.add_argument('logs', nargs='+', help='work dirs, or scalars.json files')
-    parser.add_argument('--keys', nargs='+', default=['loss', 'PSNR'], help='one plot each (default: loss PSNR)')
+    parser.add_argument('--keys', nargs='+', default=['loss'], help='one plot each, such as loss_recon PSNR (default: loss)')
     parser.add_argument('--out', default='curves.png', help='picture to write (default: curves.png)')
     return parser.parse_args(args)
 
@@ -36,9 +36,9 @@ def main(args=None):
     for log in args.logs:
         records = read_scalars(log)
         for key, axis in zip(args.keys, axes[:, 0]):
-            points = [(record['step'], record[key]) for record in records if key in record and 'step' in record]
+            points = [(record['step'], record[key]) for record in records if isinstance(record.get(key), (int, float))]
             if not points:
-                raise KeyError(f'{log} never logged {key!r}. It has: {", ".join(sorted(set().union(*records)))}')
+                raise KeyError(f'{log} has no number called {key!r} yet. It has: {", ".join(sorted(set().union(*records)))}')
             axis.plot(*zip(*points), label=str(log), marker='.' if len(points) < 30 else None)
             axis.set(ylabel=key, xlabel='iteration')
             print(f'{log}: {key} {points[0][1]:.4f} at {points[0][0]} -> {points[-1][1]:.4f} at {points[-1][0]}')

@@ -43,14 +43,16 @@ def main(args=None):
     args = parse_args(args)
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     loaders = cfg[f'{args.split}_dataloader']
-    for loader in [loaders] if isinstance(loaders, dict) else loaders:
+    loaders = [loaders] if isinstance(loaders, dict) else loaders
+    for number, loader in enumerate(loaders):
         dataset = DATASETS.build(loader.dataset)
+        out = Path(args.out).with_stem(f'{Path(args.out).stem}_{number}') if len(loaders) > 1 else Path(args.out)
         chosen = np.linspace(0, len(dataset) - 1, min(args.samples, len(dataset))).astype(int)
         tiles = [tile(dataset[int(index)], args.height) for index in chosen]
         tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % args.columns)
         rows = [np.concatenate(tiles[i:i + args.columns], axis=1) for i in range(0, len(tiles), args.columns)]
-        mmcv.imwrite(np.concatenate(rows), args.out)
-        print(f'{len(dataset)} samples, {len(chosen)} of them (input, ground truth): {args.out}')
+        mmcv.imwrite(np.concatenate(rows), str(out))
+        print(f'{len(dataset)} samples, {len(chosen)} of them (input, ground truth): {out}')
 
 
 if __name__ == '__main__':

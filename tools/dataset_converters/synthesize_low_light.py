@@ -105,7 +105,7 @@ def tiles(image, width, height):
 
     for row, top in enumerate(starts(image.shape[0], height)):
         for column, left in enumerate(starts(image.shape[1], width)):
-            yield f'{row}{column}', image[top:top + height, left:left + width]
+            yield f'{row:02d}{column:02d}', image[top:top + height, left:left + width]
 
 
 def synthesize(image, name, args):

@@ -1,6 +1,7 @@
 # DRBN-SKF as the released code has it, its oddities included.
 _base_ = './drbn_skf.py'
 model = dict(
+    generator=dict(gray_start=False),
     # The bank looks at what the third recurrence made (SE) and at the output (losses); gradient flows through it.
     se_input='pred',
     loss_input='pred',

@@ -38,7 +38,7 @@ class NonFiniteLossHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint):
         """Refuses a checkpoint with weights that are not finite, whoever asks for it."""
-        weights = {name: checkpoint['state_dict'][name] for name in trained_weights(runner.model)}
+        weights = {name: value for name, value in checkpoint['state_dict'].items() if value.is_floating_point()}
         if not all_finite(weights):
             raise FloatingPointError(
                 f'A checkpoint was to be saved with {_name_nonfinite(weights)}. {self._way_out(runner)}')

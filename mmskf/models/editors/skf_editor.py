@@ -6,6 +6,7 @@ from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapperDict
+from mmengine.runner.checkpoint import get_state_dict
 from torch import Tensor
 
 from mmskf.registry import MODELS
@@ -82,8 +83,20 @@ class SKFEditor(BaseEditModel):
                 raise ValueError(f'{name}={value!r}: choose from {PRIOR_INPUTS}')
         if test_passes not in (1, 2):
             raise ValueError(f'test_passes={test_passes!r}: choose 1 or 2')
+        if sch_interval < 1:
+            raise ValueError(f'sch_interval={sch_interval!r}: choose 1 (every iteration) or more')
         guided = dict(sch_loss=sch_loss, sa_loss=sa_loss, **{'generator.se': generator.get('se')})
         needing = [name for name, value in guided.items() if value]
+        if skb and not needing:
+            raise ValueError('There is a semantic knowledge bank, but nothing that asks it: set generator.se, sch_loss or sa_loss, '
+                             'or start from one of configs/_base_/models/*_skf.py')
+        unused = [name for name, changed, user in (
+            ('se_input', se_input != 'lq', generator.get('se')), ('test_passes', test_passes != 1, generator.get('se')),
+            ('loss_input', loss_input != 'lq', sch_loss or sa_loss), ('sch_interval', sch_interval != 1, sch_loss))
+            if changed and not user]
+        if unused:
+            raise ValueError(f'{" and ".join(unused)} would act on a part of SKF that is not configured: se_input and test_passes '
+                             'need generator.se, loss_input needs sch_loss or sa_loss, sch_interval needs sch_loss')
         if needing and not skb:
             raise ValueError(f'{" and ".join(needing)} needs a semantic knowledge bank: add one of configs/skb to _base_, '
                              'or set model.skb')
@@ -119,7 +132,13 @@ class SKFEditor(BaseEditModel):
         Args:
             lq (Tensor): Low-light images (N, 3, H, W) in [0, 1].
             gt (Tensor): Ground truth (N, 3, H, W) in [0, 1].
+
+        Raises:
+            ValueError: If the crops have a size that the generator does not take.
         """
+        if any(side % self.size_divisor for side in lq.shape[-2:]):
+            raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, and this generator takes multiples of '
+                             f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
         images = dict(lq=lq, gt=gt)
         priors = {}
 
@@ -168,6 +187,10 @@ class SKFEditor(BaseEditModel):
         loss, logs = self.parse_losses(losses)
         optim_wrapper['generator'].update_params(loss)
         return {**logs, **{key: value for key, value in logs_d.items() if key != 'loss'}}
+
+    def state_dict(self, *args, destination=None, prefix='', keep_vars=False):
+        """The weights under the same names with and without data parallel wrappers around the parts."""
+        return get_state_dict(self, destination, prefix, keep_vars)
 
     def enhance(self, inputs: Tensor) -> Tensor:
         """Enhances images of any size: (N, 3, H, W) in [0, 1] -> (N, 3, H, W), unclamped."""

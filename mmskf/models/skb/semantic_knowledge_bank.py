@@ -198,9 +198,8 @@ class SemanticKnowledgeBank(nn.Module):
         return self  # Nothing in it ever changes, so that an averaged copy of the owner shares it.
 
     def _save_to_state_dict(self, destination, prefix, keep_vars):
-        if self.save_weights:
-            if not self.loaded:
-                self.load()
+        # Before they are first needed there is nothing to save: listing the keys of a model must not read a file.
+        if self.save_weights and self.loaded:
             self.segmentor.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
 
     def _load_from_state_dict(self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs):

@@ -39,9 +39,10 @@ class BandLearningUnit(nn.Module):
         growth (int): Growth of the dense blocks at full and half resolution; twice that at a quarter.
         se (dict, optional): SE modules on the decoder's features at 1/4, 1/2 and 1/1 (see :class:`SEModuleList`).
             Defaults to None.
+        gray_start (bool): As in :class:`DRBNNet`. Defaults to True.
     """
 
-    def __init__(self, channels: int, growth: int, se: Optional[dict] = None):
+    def __init__(self, channels: int, growth: int, se: Optional[dict] = None, gray_start: bool = True):
         super().__init__()
         wide = 2 * channels
 
@@ -66,11 +67,10 @@ class BandLearningUnit(nn.Module):
         self.to_rgb2 = nn.Sequential(conv(channels, channels), conv(channels, 3))
         self.to_rgb4 = nn.Sequential(conv(wide, channels), conv(channels, 3))
         self.se = SEModuleList(se, channels=(wide, channels, channels))
-        # SSIM, the loss that DRBN is trained with, takes a negative for the image itself: the product of its terms keeps its
-        # sign. A start from gray keeps every channel on the right side.
-        for head, gray in ((self.to_rgb4, 0.5), (self.to_rgb2, 0.), (self.to_rgb1, 0.)):
-            nn.init.constant_(head[-1].bias, gray)
-            head[-1].weight.data *= 0.1
+        if gray_start:
+            for head, gray in ((self.to_rgb4, 0.5), (self.to_rgb2, 0.), (self.to_rgb1, 0.)):
+                nn.init.constant_(head[-1].bias, gray)
+                head[-1].weight.data *= 0.1
 
     def forward(self,
                 image: Tensor,
@@ -116,6 +116,9 @@ class DRBNNet(BaseModule):
         recurrences (int): Defaults to 4.
         se (dict, optional): SE modules at 1/4, 1/2 and 1/1 of the last recurrence (see :class:`SEModuleList`).
             Defaults to None.
+        gray_start (bool): Before training the output is about 0.5. SSIM, the loss of DRBN, takes a negative for the image
+            itself (both of its factors change sign), so that a channel that starts below 0 may stay there. False starts at
+            random, as the released code does. Defaults to True.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
@@ -128,10 +131,11 @@ class DRBNNet(BaseModule):
                  growth: int = 8,
                  recurrences: int = 4,
                  se: Optional[dict] = None,
+                 gray_start: bool = True,
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
         self.recurrences = nn.ModuleList(
-            BandLearningUnit(channels, growth, se if i == recurrences - 1 else None) for i in range(recurrences))
+            BandLearningUnit(channels, growth, se if i == recurrences - 1 else None, gray_start) for i in range(recurrences))
 
     def forward(self,
                 inputs: Tensor,
