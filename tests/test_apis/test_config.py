@@ -49,7 +49,8 @@ def test_names_that_the_config_file_has_for_itself(option):
 
 @pytest.mark.parametrize('option', [
     'model.generator.channels', 'model.se_input', 'optim_wrapper.optimizer.weight_decay', 'randomness.seed',
-    'train_dataloader.dataset.indices', 'auto_scale_lr.enable', 'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
+    'train_dataloader.dataset.indices', 'auto_scale_lr.enable',
+    'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
     'model.test_cfg.tta'
 ])
 def test_options_that_exist(option):

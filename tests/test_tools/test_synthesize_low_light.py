@@ -74,21 +74,21 @@ def test_layout_of_lol(tmp_path, photos):
 
 def test_versions_differ_and_share_the_ground_truth(tmp_path, photos):
     files = synthesize(tmp_path / 'out', photos, '--versions', '2', '--test', 'a')
-    assert files['train/high/b_11_0.png'] == files['train/high/b_11_1.png']
-    assert files['train/low/b_11_0.png'] != files['train/low/b_11_1.png']
+    assert files['train/high/b_0101_0.png'] == files['train/high/b_0101_1.png']
+    assert files['train/low/b_0101_0.png'] != files['train/low/b_0101_1.png']
 
 
 def test_flags_reach_the_picture(tmp_path, photos):
     synthesize(tmp_path / 'out', photos, '--test', 'a', '--exposure', '0.25', '0.25', '--full-well', '1e12',
                '--read-noise', '0', '--white-balance', '0')
-    low, high = (np.asarray(Image.open(tmp_path / 'out' / 'test' / side / 'a_00_0.png')) for side in ('low', 'high'))
+    low, high = (np.asarray(Image.open(tmp_path / 'out' / 'test' / side / 'a_0000_0.png')) for side in ('low', 'high'))
     assert np.abs(low - 255 * linear_to_srgb(srgb_to_linear(high / 255) / 4)).max() < 0.51
 
 
 def test_tiles_cover_and_fit():
     image = np.arange(427 * 640).reshape(427, 640)
     cut = dict(synthesize_low_light.tiles(image, 256, 256))
-    assert list(cut) == ['00', '01', '10', '11']
+    assert list(cut) == ['0000', '0001', '0100', '0101']
     assert all(tile.shape == (256, 256) for tile in cut.values())
     assert cut['00'][0, 0] == 0 and cut['11'][-1, -1] == image[-1, -1]
     (position, whole), = synthesize_low_light.tiles(image, 1000, 1000)

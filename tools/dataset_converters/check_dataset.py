@@ -31,7 +31,6 @@ HASH_BITS = HASH_SIDE**2 - 1
 # Measured on 77 pairs of real photos: the low-light and the normal-light photo of a scene differ in up to 54 of the 255
 # bits, two scenes in 88 or more.
 THRESHOLD = 60
-LINES_SHOWN = 20
 
 
 def parse_args(argv=None):
@@ -172,7 +171,7 @@ def training_images(folder):
     for kind in ('lol', 'lolv2_real', 'paired'):
         candidates.append(folder / split_configs(kind, folder)['train']['data_prefix']['gt'])
     for candidate in candidates:
-        images = sorted(str(path) for path in candidate.glob('*') if path.suffix in IMG_EXTENSIONS)
+        images = sorted(str(path) for path in candidate.glob('*') if path.suffix.lower() in IMG_EXTENSIONS)
         if images:
             return images
     raise SystemExit(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))
@@ -219,10 +218,8 @@ def main(argv=None):
     if train:
         found = len({path for _, path, _ in leaks})
         print(f'{found} of {len(test)} test images are also among {len(train)} training images')
-    for problem in problems[:LINES_SHOWN]:
+    for problem in problems:
         print(f'problem: {problem}')
-    if len(problems) > LINES_SHOWN:
-        print(f'... and {len(problems) - LINES_SHOWN} more')
     print(f'{args.root}: {len(problems)} problems' if problems else f'{args.root} is a complete "{args.kind}" data set')
     return 1 if problems else 0
 

@@ -65,7 +65,7 @@ def find_photos(folder=None):
     """Paths of the photos, sorted: all images in a folder and below, or scikit-image's own."""
     if folder is None:
         return [Path(skimage.__file__).parent / 'data' / name for name in SHIPPED]
-    photos = sorted(path for path in folder.rglob('*') if path.suffix in IMG_EXTENSIONS)
+    photos = sorted(path for path in folder.rglob('*') if path.suffix.lower() in IMG_EXTENSIONS)
     names = [path.stem for path in photos]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

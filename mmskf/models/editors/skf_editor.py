@@ -88,15 +88,15 @@ class SKFEditor(BaseEditModel):
         guided = dict(sch_loss=sch_loss, sa_loss=sa_loss, **{'generator.se': generator.get('se')})
         needing = [name for name, value in guided.items() if value]
         if skb and not needing:
-            raise ValueError('There is a semantic knowledge bank, but nothing that asks it: set generator.se, sch_loss or sa_loss, '
-                             'or start from one of configs/_base_/models/*_skf.py')
+            raise ValueError('There is a semantic knowledge bank, but nothing that asks it: set generator.se, sch_loss or '
+                             'sa_loss, or start from one of configs/_base_/models/*_skf.py')
         unused = [name for name, changed, user in (
             ('se_input', se_input != 'lq', generator.get('se')), ('test_passes', test_passes != 1, generator.get('se')),
             ('loss_input', loss_input != 'lq', sch_loss or sa_loss), ('sch_interval', sch_interval != 1, sch_loss))
             if changed and not user]
         if unused:
-            raise ValueError(f'{" and ".join(unused)} would act on a part of SKF that is not configured: se_input and test_passes '
-                             'need generator.se, loss_input needs sch_loss or sa_loss, sch_interval needs sch_loss')
+            raise ValueError(f'{" and ".join(unused)} would act on a part of SKF that is not configured: se_input and '
+                             'test_passes need generator.se, loss_input needs sch_loss or sa_loss, sch_interval needs sch_loss')
         if needing and not skb:
             raise ValueError(f'{" and ".join(needing)} needs a semantic knowledge bank: add one of configs/skb to _base_, '
                              'or set model.skb')

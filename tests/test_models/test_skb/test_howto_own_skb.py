@@ -9,6 +9,7 @@ import torch
 from mmengine import Config
 from tiny_segmentor import SEGMENTOR
 
+from mmskf.apis import init_model
 from mmskf.registry import MODELS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,11 +42,10 @@ def test_examples_of_configs_build(here):
 
 def test_example_that_takes_another_bank(here):
     block = next(block for block in BLOCKS if '_base_' in block)
-    (here / 'baseline').mkdir()
     (here / 'skf').mkdir()
-    (here / 'skb').symlink_to(ROOT / 'configs' / 'skb')
-    (here / 'baseline' / 'drbn_lol.py').write_text("model = dict(type='Editor')")
+    for folder in ('_base_', 'skb'):
+        (here / folder).symlink_to(ROOT / 'configs' / folder)
     (here / 'skf' / 'method.py').write_text(block)
-    model = Config.fromfile('skf/method.py').model
-    assert model.type == 'Editor'
-    assert MODELS.build(model.skb).channels == {0: 32, 1: 64, 2: 160, 3: 256, 'logits': 150}
+    model = init_model('skf/method.py')
+    assert model.guided_generator and model.sch_loss and model.sa_loss
+    assert model.skb.channels == {0: 32, 1: 64, 2: 160, 3: 256, 'logits': 150}
