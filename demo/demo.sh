@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python}
 out=demo_output
-config=configs/demo/drbn_demo.py
+config=configs/demo/drbn_skf_demo.py
 
 run() {
   printf '\n\033[1m$ %s\033[0m\n' "${*/#$python/python}"
