@@ -10,6 +10,6 @@ val_dataloader = dict(num_workers=1)
 test_dataloader = val_dataloader
 model = dict(skb=_base_.skb, sa_loss=dict(patch_size=32))
 optim_wrapper = dict(generator=dict(optimizer=dict(lr=1e-3)))
-train_cfg = dict(max_iters=150, val_interval=75)
-param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=150, eta_min=1e-5)]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=75))
+train_cfg = dict(max_iters=100, val_interval=100)
+param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=100, eta_min=1e-5)]
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=100))
