@@ -46,7 +46,8 @@ class SemanticKnowledgeBank(nn.Module):
         channels_last (bool): Runs in the channels-last memory format. Defaults to False.
         autocast (str, optional): 'bf16' or 'fp16' computes in it and returns the image's type. Defaults to None: as the
             surrounding code says.
-        save_weights (bool): The owner's checkpoint holds the weights, and they are taken from there. Defaults to False.
+        save_weights (bool): The owner's checkpoint holds the weights, once they were read, and they are taken from there.
+            Defaults to False.
 
     Shape:
         (N, 3, H, W), RGB in [0, 1] -> SemanticPrior: features (N, C_i, h_i, w_i), finest first; logits (N, classes, H, W).

@@ -235,6 +235,8 @@ class TestFrozen:
 
     def test_travels_with_its_owner_when_asked(self, checkpoint, segmentor, tmp_path):
         owner = Owner(build(checkpoint, save_weights=True))
+        assert not [key for key in owner.state_dict() if key.startswith('skb')]  # nothing was read yet
+        owner.skb.load()
         torch.save(owner.state_dict(), tmp_path / 'owner.pth')
         other = Owner(build('nowhere.pth', save_weights=True))
         other.load_state_dict(torch.load(tmp_path / 'owner.pth'), strict=True)
