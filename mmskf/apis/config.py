@@ -98,14 +98,13 @@ def check_options(cfg: Config, options: dict):
         KeyError: Naming the option, and the fields there are.
     """
     for option in options:
-        *parents, last = option.split('.')
+        names = option.split('.')
         known, node = _fields_of_runner(), cfg
-        first = option.split('.')[0]
-        if first in cfg and first not in known:
-            raise KeyError(f'--cfg-options {option}: {first!r} is only a name inside the config file, and was '
+        if names[0] in cfg and names[0] not in known:
+            raise KeyError(f'--cfg-options {option}: {names[0]!r} is only a name inside the config file, and was '
                            'copied when that was read. Change the field that it went to, such as model.skb.checkpoint or '
                            'train_dataloader.dataset.pipeline.2.crop_size; --data-root sets where the images lie')
-        for name in [*parents, last]:
+        for name in names:
             if isinstance(node, (list, tuple)):
                 if not name.isdigit() or int(name) >= len(node):
                     raise KeyError(f'--cfg-options {option}: {name!r} is no index of a list of {len(node)} items')
