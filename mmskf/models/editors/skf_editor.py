@@ -40,6 +40,10 @@ class SKFEditor(BaseEditModel):
     modules embed it (Eq. 2, 4, 5), and the SCH and SA losses use it: L = L_recon + L_SCH + L_SA, each with its weight
     (Eq. 15).
 
+    Images are (N, 3, H, W), RGB in [0, 1]; a method whose pipeline adds further channels to its input has them behind these
+    three. What is particular to a method goes into a subclass, which overrides :meth:`generate` (how the generator is
+    called), :meth:`compared` (what SCH compares) or :attr:`guided` (when SCH and SA act).
+
     Args:
         generator (dict): The enhancement network. Its attribute ``size_divisor`` says which sizes it takes; ``se`` configures
             its SE modules (see :class:`SEModuleList`).
@@ -62,6 +66,8 @@ class SKFEditor(BaseEditModel):
     Raises:
         ValueError: If a part of SKF is configured without what it needs, or a choice does not exist.
     """
+
+    test_uses_gt = False  # Testing looks at the ground truth: what it scores is no fair figure, and is marked as such.
 
     def __init__(self,
                  generator: dict,
@@ -126,11 +132,33 @@ class SKFEditor(BaseEditModel):
         self.size_divisor = self.generator.size_divisor
         self.guided_generator = bool(generator.get('se'))
 
+    @property
+    def guided(self) -> bool:
+        """Whether SCH and SA act in this iteration: always, but for methods that are trained in stages."""
+        return True
+
+    def generate(self, inputs: Tensor, prior, gt: Optional[Tensor] = None) -> Outputs:
+        """Calls the generator.
+
+        Args:
+            inputs (Tensor): Low-light images (N, 3 or more, H, W), of a size that the generator takes.
+            prior (SemanticPrior or callable, optional): For its SE modules.
+            gt (Tensor, optional): Ground truth (N, 3, H, W) in training; in testing only where ``test_uses_gt`` is set.
+
+        Returns:
+            Tensor or tuple: What ``recon_loss`` takes.
+        """
+        return self.generator(inputs, prior)
+
+    def compared(self, outputs: Outputs, gt: Tensor) -> Tuple[Tensor, Tensor]:
+        """The two images whose histograms SCH compares: the enhanced one and the ground truth."""
+        return full_size(outputs), gt
+
     def reconstruct(self, lq: Tensor, gt: Tensor) -> Tuple[Outputs, Optional[SemanticPrior]]:
         """One forward pass of training: the generator's outputs and the prior for the losses.
 
         Args:
-            lq (Tensor): Low-light images (N, 3, H, W) in [0, 1].
+            lq (Tensor): Low-light images (N, 3 or more, H, W).
             gt (Tensor): Ground truth (N, 3, H, W) in [0, 1].
 
         Raises:
@@ -139,7 +167,7 @@ class SKFEditor(BaseEditModel):
         if any(side % self.size_divisor for side in lq.shape[-2:]):
             raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, and this generator takes multiples of '
                              f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
-        images = dict(lq=lq, gt=gt)
+        images = dict(lq=lq[:, :3], gt=gt)
         priors = {}
 
         def prior_of(name):
@@ -150,18 +178,20 @@ class SKFEditor(BaseEditModel):
         se_prior = None
         if self.guided_generator:
             se_prior = self.skb if self.se_input == 'pred' else prior_of(self.se_input)
-        outputs = self.generator(lq, se_prior)
+        outputs = self.generate(lq, se_prior, gt)
         images['pred'] = full_size(outputs)
-        return outputs, prior_of(self.loss_input) if self.sch_loss or self.sa_loss else None
+        needed = self.guided and (self.sch_loss or self.sa_loss)
+        return outputs, prior_of(self.loss_input) if needed else None
 
     def losses(self, outputs: Outputs, gt: Tensor, prior: Optional[SemanticPrior]) -> Dict[str, Tensor]:
         """The loss terms of the generator (Eq. 15), each by its name in the paper."""
         losses = dict(loss_recon=self.pixel_loss(outputs, gt))
-        pred = full_size(outputs)
+        if not self.guided:
+            return losses
         if self.sch_loss and MessageHub.get_current_instance().get_info('iter', 0) % self.sch_interval == 0:
-            losses['loss_SCH'] = self.sch_loss(pred, gt, prior.labels)
+            losses['loss_SCH'] = self.sch_loss(*self.compared(outputs, gt), prior.labels)
         if self.sa_loss:
-            losses.update(self.sa_loss.generator_loss(self.discriminator, pred, gt, prior))
+            losses.update(self.sa_loss.generator_loss(self.discriminator, full_size(outputs), gt, prior))
         return losses
 
     def forward_train(self, inputs: Tensor, data_samples: Optional[DataSample] = None) -> Dict[str, Tensor]:
@@ -174,6 +204,8 @@ class SKFEditor(BaseEditModel):
         if self.sa_loss is None:
             return super().train_step(data, optim_wrapper)
         self._check_optimizers(optim_wrapper)
+        if not self.guided:
+            return super().train_step(data, optim_wrapper['generator'])
         data = self.data_preprocessor(data, training=True)
         gt = data['data_samples'].gt_img
         with optim_wrapper['generator'].optim_context(self.generator):
@@ -192,23 +224,38 @@ class SKFEditor(BaseEditModel):
         """The weights under the same names with and without data parallel wrappers around the parts."""
         return get_state_dict(self, destination, prefix, keep_vars)
 
-    def enhance(self, inputs: Tensor) -> Tensor:
-        """Enhances images of any size: (N, 3, H, W) in [0, 1] -> (N, 3, H, W), unclamped."""
+    def enhance(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tensor:
+        """Enhances images of any size.
+
+        Args:
+            inputs (Tensor): Low-light images (N, 3 or more, H, W).
+            gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
+
+        Returns:
+            Tensor: (N, 3, H, W), unclamped.
+        """
         height, width = inputs.shape[-2:]
         padded = pad_to_multiple(inputs, self.size_divisor)
+        gt = None if gt is None else pad_to_multiple(gt, self.size_divisor)
         prior = None
         if self.guided_generator:
-            prior = self.skb if self.se_input == 'pred' else self.skb(padded)
-        image = full_size(self.generator(padded, prior))
+            prior = self.skb if self.se_input == 'pred' else self.skb(padded[:, :3])
+        image = full_size(self.generate(padded, prior, gt))
         if self.test_passes == 2 and self.guided_generator:
-            image = full_size(self.generator(padded, self.skb(image)))
+            image = full_size(self.generate(padded, self.skb(image), gt))
         return image[..., :height, :width]
 
     def forward_tensor(self, inputs: Tensor, data_samples: Optional[DataSample] = None) -> Tensor:
         """The enhanced images (N, 3, H, W), unclamped; the mean over four flips where ``test_cfg.tta`` is set."""
+        gt = self.ground_truth(data_samples) if self.test_uses_gt else None
         flips = [(), (-1, ), (-2, ), (-2, -1)] if (self.test_cfg or {}).get('tta') else [()]
-        images = [self.enhance(inputs.flip(axes)).flip(axes) for axes in flips]
+        images = [self.enhance(inputs.flip(axes), None if gt is None else gt.flip(axes)).flip(axes) for axes in flips]
         return torch.stack(images).mean(dim=0)
+
+    @staticmethod
+    def ground_truth(data_samples: DataSample) -> Tensor:
+        """The ground truth of a test batch as the models have it: mmagic's preprocessor leaves it BGR in 0..255 in testing."""
+        return data_samples.gt_img.flip(1) / 255
 
     def _check_optimizers(self, optim_wrapper):
         if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
