@@ -6,8 +6,7 @@ from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mmskf.apis import config_root, load_config
-from mmskf.registry import (EVALUATOR, HOOKS, LOOPS, MODEL_WRAPPERS, MODELS, PARAM_SCHEDULERS, TRANSFORMS,
-                            VISUALIZERS)
+from mmskf.registry import EVALUATOR, HOOKS, LOOPS, MODEL_WRAPPERS, MODELS, PARAM_SCHEDULERS, TRANSFORMS, VISUALIZERS
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = sorted(str(path.relative_to(config_root())) for folder in ('baseline', 'skf', 'demo', 'unpaired')

@@ -1,8 +1,7 @@
 from .config import config_root, find_config, list_models, load_config, use_amp
 from .inferencer import SKFInferencer
-from .model import init_model, load_weights, read_state_dict
+from .model import init_model, load_weights
 
 __all__ = [
-    'SKFInferencer', 'config_root', 'find_config', 'init_model', 'list_models', 'load_config', 'load_weights',
-    'read_state_dict', 'use_amp'
+    'SKFInferencer', 'config_root', 'find_config', 'init_model', 'list_models', 'load_config', 'load_weights', 'use_amp'
 ]

@@ -1,11 +1,12 @@
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Optional, Union
 
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader, load_state_dict
-from torch import Tensor, nn
+from mmengine.runner.checkpoint import load_state_dict
+from torch import nn
 
 from mmskf.registry import MODELS
+from mmskf.weights import differences, read_state_dict
 
 from .config import load_config
 
@@ -36,17 +37,6 @@ def init_model(config_or_name: Union[str, Path, Config], checkpoint: Optional[st
     return model.to(device).eval()
 
 
-def read_state_dict(checkpoint: Union[str, Path]) -> Dict[str, Tensor]:
-    """Reads weights: a bare state dict or one under 'state_dict', with or without ``DataParallel``'s 'module.'.
-
-    Raises:
-        FileNotFoundError: Without such a file.
-        pickle.UnpicklingError: Where loading would run code.
-    """
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu')
-    return {key.removeprefix('module.'): value for key, value in loaded.get('state_dict', loaded).items()}
-
-
 def load_weights(model: nn.Module, checkpoint: str):
     """Loads a checkpoint strictly; only knowledge bank and discriminator may be absent.
 
@@ -60,14 +50,13 @@ def load_weights(model: nn.Module, checkpoint: str):
     """
     weights = read_state_dict(checkpoint)
     expected = model.state_dict()
-    missing = [key for key in expected if key not in weights and not key.startswith(OPTIONAL_PARTS)]
-    unexpected = [key for key in weights if key not in expected and not key.startswith(OPTIONAL_PARTS)]
-    reshaped = [key for key in expected if key in weights and weights[key].shape != expected[key].shape]
-    if missing or unexpected or reshaped:
-        found = [f'{len(keys)} {what} (such as {keys[0]})' for what, keys in (
-            ('keys are missing', missing), ('keys are unknown', unexpected), ('keys have another shape', reshaped)) if keys]
+    required = {key: value for key, value in expected.items() if key in weights or not key.startswith(OPTIONAL_PARTS)}
+    known = {key: value for key, value in weights.items() if key in expected or not key.startswith(OPTIONAL_PARTS)}
+    wrong = differences(known, required)
+    if any(wrong.values()):
+        found = [f'{len(keys)} keys are {what} (such as {keys[0]})' for what, keys in wrong.items() if keys]
         raise ValueError(f'{checkpoint} holds the weights of another model: {"; ".join(found)}. Give the config that it was '
                          'trained with, or convert it first (tools/model_converters/official_to_mmskf.py)')
-    known = {key: value for key, value in weights.items() if key in expected or key.startswith('skb.')}
+    known.update((key, value) for key, value in weights.items() if key.startswith('skb.'))
     # mmengine's loader looks into data parallel wrappers; what may be absent was settled above.
     load_state_dict(model, known, strict=False, logger='silent')

@@ -8,9 +8,10 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmskf.apis import find_config, read_state_dict
+from mmskf.apis import find_config
 from mmskf.registry import MODELS
 from mmskf.version import __version__
+from mmskf.weights import differences, read_state_dict
 
 StateDict = Dict[str, Tensor]
 
@@ -77,12 +78,7 @@ def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Se
     """
     if parts:
         expected = {key: value for key, value in expected.items() if key.split('.')[0] in parts}
-    problems = [f'missing: {key}' for key in expected if key not in converted]
-    problems += [f'unexpected: {key}' for key in converted if key not in expected]
-    problems += [
-        f'shape of {key}: {tuple(converted[key].shape)}, the model has {tuple(value.shape)}'
-        for key, value in expected.items() if key in converted and converted[key].shape != value.shape
-    ]
+    problems = [f'{what}: {key}' for what, keys in differences(converted, expected).items() for key in keys]
     if problems:
         shown = '\n  '.join(problems[:20]) + (f'\n  ... and {len(problems) - 20} more' if len(problems) > 20 else '')
         raise ValueError(f'The weights do not fit this method ({len(problems)} keys):\n  {shown}')

@@ -21,7 +21,7 @@ def test_weights_survive_a_checkpoint(tmp_path):
 
 def test_checkpoint_of_another_model(tmp_path):
     torch.save(dict(state_dict={'backbone.conv.weight': torch.zeros(1)}), tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match='other.pth holds the weights of another model: .*keys are missing.*1 keys are unknown '
+    with pytest.raises(ValueError, match='other.pth holds the weights of another model: .*keys are missing.*1 keys are unexpected '
                                          r'\(such as backbone.conv.weight\)'):
         init_model('drbn_lol', tmp_path / 'other.pth')
 
@@ -32,7 +32,7 @@ def test_checkpoint_of_another_width(tmp_path):
     weights['generator.recurrences.0.up1.weight'] = torch.zeros(8, 8, 4, 4)
     torch.save(weights, tmp_path / 'wide.pth')
     before = model.generator.recurrences[0].up1.weight.clone()
-    with pytest.raises(ValueError, match='1 keys have another shape.*recurrences.0.up1.weight'):
+    with pytest.raises(ValueError, match='1 keys are of another shape.*recurrences.0.up1.weight'):
         load_weights(model, tmp_path / 'wide.pth')
     assert torch.equal(model.generator.recurrences[0].up1.weight, before)
 

@@ -38,7 +38,7 @@ def test_every_tensor_of_the_authors_arrives_once(drbn):
     (lambda weights: weights.pop('recur2.Down1.bias'), r'missing: recurrences.1.down1.bias'),
     (lambda weights: weights.update(extra=torch.zeros(1)), 'unexpected: extra'),
     (lambda weights: weights.update({'recur1.Up1.bias': torch.zeros(3)}),
-     r'shape of recurrences.0.up1.bias: \(3,\), the model has \(16,\)'),
+     r'of another shape: recurrences.0.up1.bias: \(3,\), the model has \(16,\)'),
 ])
 def test_what_does_not_fit_is_named(drbn, spoil, message):
     weights = dict(drbn)

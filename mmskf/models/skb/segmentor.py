@@ -1,25 +1,16 @@
 """Building a segmentor of mmsegmentation that will never be trained, and reading its weights."""
 import copy
 import warnings
-from pathlib import Path
 from typing import Dict, Optional
 
 from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import mmskf
-
-
-@CheckpointLoader.register_scheme('mmskf://', force=True)
-def load_from_package(filename, map_location=None):
-    """Reads a checkpoint that mmskf ships: ``mmskf://models/skb/weights/...``, relative to the package."""
-    path = Path(mmskf.__file__).parent / filename.removeprefix('mmskf://')
-    return CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
+from mmskf.weights import read_state_dict
 
 
 def build_segmentor(config: Optional[str], changes: Optional[dict]) -> nn.Module:
@@ -83,13 +74,12 @@ def load_strictly(segmentor: nn.Module, checkpoint: str, name: str):
 
 def _read_weights(checkpoint: str) -> Dict[str, Tensor]:
     try:
-        content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+        weights = read_state_dict(checkpoint)
     except Exception as error:
         raise RuntimeError(
             f'The semantic knowledge bank cannot read its weights from {checkpoint} ({error}). Set skb.checkpoint to a file '
             'that is there: a URL can be downloaded by hand on another machine, and converted weights are written by '
             'tools/model_converters. skb.checkpoint=None runs with random semantics') from error
-    weights = {key.removeprefix('module.'): value for key, value in content.get('state_dict', content).items()}
     return {key: value for key, value in weights.items() if not key.startswith('auxiliary_head.')}
 
 

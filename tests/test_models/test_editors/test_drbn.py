@@ -2,9 +2,9 @@ import pytest
 import torch
 from golden import Golden, shared
 
-from mmskf.apis import read_state_dict
 from mmskf.converters import CONVERSIONS, check_strictly
 from mmskf.models import DRBNNet, ssim
+from mmskf.weights import read_state_dict
 
 SCALES = ('res1', 'res2', 'res4')
 
