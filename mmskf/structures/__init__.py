@@ -1,3 +1,4 @@
+from .retinex import Adjustment, Decomposition, Relighting, Restoration
 from .semantic_prior import SemanticPrior
 
-__all__ = ['SemanticPrior']
+__all__ = ['Adjustment', 'Decomposition', 'Relighting', 'Restoration', 'SemanticPrior']

@@ -21,8 +21,8 @@ def test_weights_survive_a_checkpoint(tmp_path):
 
 def test_checkpoint_of_another_model(tmp_path):
     torch.save(dict(state_dict={'backbone.conv.weight': torch.zeros(1)}), tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match='other.pth holds the weights of another model: .*keys are missing.*1 keys are unexpected '
-                                         r'\(such as backbone.conv.weight\)'):
+    with pytest.raises(ValueError, match='other.pth holds the weights of another model: .*keys are missing.*1 keys are '
+                                         r'unexpected \(such as backbone.conv.weight\)'):
         init_model('drbn_lol', tmp_path / 'other.pth')
 
 

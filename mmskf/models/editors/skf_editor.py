@@ -42,7 +42,7 @@ class SKFEditor(BaseEditModel):
 
     Images are (N, 3, H, W), RGB in [0, 1]; a method whose pipeline adds further channels to its input has them behind these
     three. What is particular to a method goes into a subclass, which overrides :meth:`generate` (how the generator is
-    called), :meth:`compared` (what SCH compares) or :attr:`guided` (when SCH and SA act).
+    called), :meth:`compared` (what SCH compares) or :attr:`guided` (when SKF acts).
 
     Args:
         generator (dict): The enhancement network. Its attribute ``size_divisor`` says which sizes it takes; ``se`` configures
@@ -134,7 +134,7 @@ class SKFEditor(BaseEditModel):
 
     @property
     def guided(self) -> bool:
-        """Whether SCH and SA act in this iteration: always, but for methods that are trained in stages."""
+        """Whether SKF acts in this iteration: always, but for methods that are trained in stages."""
         return True
 
     def generate(self, inputs: Tensor, prior, gt: Optional[Tensor] = None) -> Outputs:
@@ -176,7 +176,7 @@ class SKFEditor(BaseEditModel):
             return priors[name]
 
         se_prior = None
-        if self.guided_generator:
+        if self.guided and self.guided_generator:
             se_prior = self.skb if self.se_input == 'pred' else prior_of(self.se_input)
         outputs = self.generate(lq, se_prior, gt)
         images['pred'] = full_size(outputs)
