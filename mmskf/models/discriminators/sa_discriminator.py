@@ -15,7 +15,8 @@ class SADiscriminator(BaseModule):
     layout is the released one. Layers are initialised as PyTorch does it, as released.
 
     Args:
-        num_classes (int): Classes of the semantic knowledge bank. Defaults to 59 (PASCAL-Context).
+        num_classes (int): Classes of the semantic knowledge bank. 0: there is none; images are all that D sees (the classic
+            variant of :class:`SALoss`), and it has one stem. Defaults to 59 (PASCAL-Context).
         variant (str): 'official' pads the 1x1 convolution ``conv9`` by one, as released: the cells of the border then hold
             nothing but its bias, which pulls the mean of small images towards it. It also freezes ``conv0``, the stem with
             class scores: the released loss of the discriminator never trains it, and DistributedDataParallel must not wait
@@ -33,14 +34,15 @@ class SADiscriminator(BaseModule):
         if variant not in ('paper', 'official'):
             raise ValueError(f"variant of SADiscriminator is {variant!r}, expected 'paper' or 'official'")
         self.num_classes = num_classes
-        self.conv0 = nn.Conv2d(3 + num_classes, self.widths[0], 3, padding=1)
+        if num_classes:
+            self.conv0 = nn.Conv2d(3 + num_classes, self.widths[0], 3, padding=1)
         self.conv1 = nn.Conv2d(3, self.widths[0], 3, padding=1)
         for i in range(2, 9):
             stride = 2 if i % 2 == 0 else 1
             self.add_module(f'conv{i}', nn.Conv2d(self.widths[i - 2], self.widths[i - 1], 3, stride, padding=1))
             self.add_module(f'bn{i}', nn.BatchNorm2d(self.widths[i - 1]))
         self.conv9 = nn.Conv2d(self.widths[-1], 1, 1, padding=1 if variant == 'official' else 0)
-        if variant == 'official':
+        if variant == 'official' and num_classes:
             self.conv0.requires_grad_(False)
 
     def forward(self, inputs: Tensor) -> Tensor:

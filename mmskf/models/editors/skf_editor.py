@@ -32,13 +32,18 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
     return image
 
 
+def asks_bank(loss: Optional[dict]) -> bool:
+    """Whether a configured loss needs a prior: all but those without semantics that the paper compares with (Table 4)."""
+    return bool(loss) and loss.get('semantic', True) and loss.get('variant') != 'classic'
+
+
 @MODELS.register_module()
 class SKFEditor(BaseEditModel):
     """Semantic-aware knowledge guidance (SKF, Fig. 2) around an enhancement network.
 
-    Without ``skb`` it is the plain baseline. With it, the frozen knowledge bank yields a prior M (Eq. 1), the generator's SE
-    modules embed it (Eq. 2, 4, 5), and the SCH and SA losses use it: L = L_recon + L_SCH + L_SA, each with its weight
-    (Eq. 15).
+    Without ``skb`` it is the plain baseline, or the baseline with losses that know no semantics. With it, the frozen
+    knowledge bank yields a prior M (Eq. 1), the generator's SE modules embed it (Eq. 2, 4, 5), and the SCH and SA losses use
+    it: L = L_recon + L_SCH + L_SA, each with its weight (Eq. 15).
 
     Images are (N, 3, H, W), RGB in [0, 1]; a method whose pipeline adds further channels to its input has them behind these
     three. What is particular to a method goes into a subclass, which overrides :meth:`generate` (how the generator is
@@ -91,14 +96,15 @@ class SKFEditor(BaseEditModel):
             raise ValueError(f'test_passes={test_passes!r}: choose 1 or 2')
         if sch_interval < 1:
             raise ValueError(f'sch_interval={sch_interval!r}: choose 1 (every iteration) or more')
-        guided = dict(sch_loss=sch_loss, sa_loss=sa_loss, **{'generator.se': generator.get('se')})
+        guided = {'sch_loss': asks_bank(sch_loss), 'sa_loss': asks_bank(sa_loss), 'generator.se': generator.get('se')}
+        semantic_losses = guided['sch_loss'] or guided['sa_loss']
         needing = [name for name, value in guided.items() if value]
         if skb and not needing:
             raise ValueError('There is a semantic knowledge bank, but nothing that asks it: set generator.se, sch_loss or '
                              'sa_loss, or start from one of configs/_base_/models/*_skf.py')
         unused = [name for name, changed, user in (
             ('se_input', se_input != 'lq', generator.get('se')), ('test_passes', test_passes != 1, generator.get('se')),
-            ('loss_input', loss_input != 'lq', sch_loss or sa_loss), ('sch_interval', sch_interval != 1, sch_loss))
+            ('loss_input', loss_input != 'lq', semantic_losses), ('sch_interval', sch_interval != 1, sch_loss))
             if changed and not user]
         if unused:
             raise ValueError(f'{" and ".join(unused)} would act on a part of SKF that is not configured: se_input and '
@@ -120,12 +126,13 @@ class SKFEditor(BaseEditModel):
             init_cfg=init_cfg,
             data_preprocessor=data_preprocessor)
 
-        def build(cfg):
-            return MODELS.build(dict(cfg, num_classes=skb.num_classes, _scope_='mmskf')) if cfg else None
+        def build(cfg, **known):
+            return MODELS.build(dict(cfg, **known, _scope_='mmskf')) if cfg else None
 
-        self.skb = skb
-        self.sch_loss, self.discriminator = build(sch_loss), build(discriminator)
-        self.sa_loss = MODELS.build(dict(sa_loss, _scope_='mmskf')) if sa_loss else None
+        self.skb, self.semantic_losses = skb, semantic_losses
+        self.sch_loss = build(sch_loss, num_classes=skb.num_classes if guided['sch_loss'] else None)
+        self.sa_loss = build(sa_loss)
+        self.discriminator = build(discriminator, num_classes=skb.num_classes if guided['sa_loss'] else 0)
         self.se_input, self.loss_input = se_input, loss_input
         self.test_passes, self.sch_interval = test_passes, sch_interval
         # Read here, since data parallel wrappers hide the generator's attributes.
@@ -180,8 +187,7 @@ class SKFEditor(BaseEditModel):
             se_prior = self.skb if self.se_input == 'pred' else prior_of(self.se_input)
         outputs = self.generate(lq, se_prior, gt)
         images['pred'] = full_size(outputs)
-        needed = self.guided and (self.sch_loss or self.sa_loss)
-        return outputs, prior_of(self.loss_input) if needed else None
+        return outputs, prior_of(self.loss_input) if self.guided and self.semantic_losses else None
 
     def losses(self, outputs: Outputs, gt: Tensor, prior: Optional[SemanticPrior]) -> Dict[str, Tensor]:
         """The loss terms of the generator (Eq. 15), each by its name in the paper."""
@@ -189,7 +195,7 @@ class SKFEditor(BaseEditModel):
         if not self.guided:
             return losses
         if self.sch_loss and MessageHub.get_current_instance().get_info('iter', 0) % self.sch_interval == 0:
-            losses['loss_SCH'] = self.sch_loss(*self.compared(outputs, gt), prior.labels)
+            losses['loss_SCH'] = self.sch_loss(*self.compared(outputs, gt), prior and prior.labels)
         if self.sa_loss:
             losses.update(self.sa_loss.generator_loss(self.discriminator, full_size(outputs), gt, prior))
         return losses
@@ -211,7 +217,8 @@ class SKFEditor(BaseEditModel):
         with optim_wrapper['generator'].optim_context(self.generator):
             outputs, prior = self.reconstruct(data['inputs'], gt)
         with optim_wrapper['discriminator'].optim_context(self.discriminator):
-            losses = self.sa_loss.discriminator_loss(self.discriminator, full_size(outputs).detach(), gt, prior.detach())
+            losses = self.sa_loss.discriminator_loss(
+                self.discriminator, full_size(outputs).detach(), gt, prior and prior.detach())
         loss_d, logs_d = self.parse_losses(losses)
         optim_wrapper['discriminator'].update_params(loss_d)
         with optim_wrapper['generator'].optim_context(self.generator):

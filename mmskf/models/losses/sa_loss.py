@@ -1,5 +1,5 @@
 from contextlib import contextmanager
-from typing import Dict, Iterable, List, NamedTuple
+from typing import Dict, Iterable, List, NamedTuple, Optional
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,8 @@ from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
 from .regions import inside_regions
+
+VARIANTS = ('paper', 'classic', 'official')
 
 
 class Region(NamedTuple):
@@ -75,6 +77,12 @@ class SALoss(nn.Module):
     that still reaches each parameter of D (its pass) or the output (the generator's), so that DistributedDataParallel does
     not wait for gradients that never come. A SyncBatchNorm in D would wait, though: leave D's BatchNorm local.
 
+    ``variant='classic'`` is the global and local loss without semantics that the paper compares with (Table 4, 'w/o S'), after
+    EnlightenGAN (Jiang et al., TIP 2021): fake patches are random crops as well, one a sample and pass, and D sees whole images
+    without class scores. There is no prior, D needs no stem for one (``num_classes=0``), and ``max_regions``,
+    ``edge_width``, ``min_pixels`` and ``real_mask`` do nothing. All else is as above, so that the two compare: EnlightenGAN
+    itself has two discriminators, a relativistic global term and five patches an image.
+
     ``variant='official'`` reproduces the released code of DRBN-SKF with its oddities, and uses ``loss_weight`` only:
 
     - Both local terms use the softmax plane of the class of second-largest soft area as a mask over the whole image. The
@@ -87,7 +95,7 @@ class SALoss(nn.Module):
       ``logits.detach()`` trains the same network without either.
 
     Args:
-        variant (str): 'paper' or 'official'.
+        variant (str): 'paper', 'classic' or 'official'.
         patch_size (int): Side of the local patches, real and fake, in pixels; 32 or more (D needs 2x2 in its last map).
         max_regions (int): Candidates of a sample: its largest cleaned class regions.
         edge_width (int): Width of the boundary that a region loses, see :func:`inside_regions`.
@@ -114,8 +122,8 @@ class SALoss(nn.Module):
                  real_mask: bool = False,
                  loss_weight: float = 1.):
         super().__init__()
-        if variant not in ('paper', 'official'):
-            raise ValueError(f"variant of SALoss is {variant!r}, expected 'paper' or 'official'")
+        if variant not in VARIANTS:
+            raise ValueError(f'variant of SALoss is {variant!r}; choose one of {list(VARIANTS)}')
         if patch_size < 32:
             raise ValueError(f'patch_size of SALoss is {patch_size}, expected 32 or more: the discriminator halves a patch '
                              'four times, and its BatchNorm needs more than one value')
@@ -127,39 +135,45 @@ class SALoss(nn.Module):
         self.real_mask = real_mask
         self.loss_weight = loss_weight
 
+    @property
+    def semantic(self) -> bool:
+        """Whether a prior is needed."""
+        return self.variant != 'classic'
+
     def discriminator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor,
-                           prior: SemanticPrior) -> Dict[str, Tensor]:
+                           prior: Optional[SemanticPrior] = None) -> Dict[str, Tensor]:
         """What the discriminator minimises.
 
         Args:
             discriminator (nn.Module): D: (N, 3, H, W) or (N, 3 + classes, H, W) -> (N, 1) in [0, 1].
             pred (Tensor): Enhanced images, (N, 3, H, W), about [0, 1]. Detached here (not by the official variant).
             gt (Tensor): Ground truth, (N, 3, H, W) in [0, 1]. Sides shorter than the patch give a crop that is enlarged.
-            prior (SemanticPrior): Its logits are at the size of the images. Detached here like ``pred``.
+            prior (SemanticPrior, optional): Its logits are at the size of the images. Detached here like ``pred``. Not
+                looked at by the classic variant.
 
         Returns:
             dict[str, Tensor]: 'loss_D_local' and 'loss_D_global'.
 
         Raises:
-            ValueError: If images and logits differ in size.
+            ValueError: If images and logits differ in size, or there is no prior and the variant needs one.
         """
         self._check(pred, gt, prior)
         if self.variant == 'official':
             return self._official_discriminator_loss(discriminator, pred, gt, prior)
-        pred, logits = pred.detach(), prior.logits.detach()
-        targets = self._target_regions(discriminator, pred, prior.labels)
+        pred, prior = pred.detach(), prior.detach() if self.semantic else None
+        targets = self._target_regions(discriminator, pred, prior)
         if targets:
             local = (adversarial(discriminator(self._real_patches(gt, targets)), True)
-                     + adversarial(discriminator(self._fake_patches(pred, targets)), False))
+                     + adversarial(discriminator(self._patches(pred, targets)), False))
         else:
             local = sum((parameter * 0).sum() for parameter in discriminator.parameters())
         return dict(
             loss_D_local=local,
-            loss_D_global=adversarial(discriminator(torch.cat((gt, logits), dim=1)), True)
-            + adversarial(discriminator(torch.cat((pred, logits), dim=1)), False))
+            loss_D_global=adversarial(discriminator(self._whole(gt, prior)), True)
+            + adversarial(discriminator(self._whole(pred, prior)), False))
 
     def generator_loss(self, discriminator: nn.Module, pred: Tensor, gt: Tensor,
-                       prior: SemanticPrior) -> Dict[str, Tensor]:
+                       prior: Optional[SemanticPrior] = None) -> Dict[str, Tensor]:
         """What the generator minimises. Gradient reaches ``pred``, and the logits where they carry a graph, but not D.
 
         Args:
@@ -169,7 +183,7 @@ class SALoss(nn.Module):
             dict[str, Tensor]: 'loss_SA_local' (not with the official variant) and 'loss_SA_global', weighted.
 
         Raises:
-            ValueError: If images and logits differ in size.
+            ValueError: If images and logits differ in size, or there is no prior and the variant needs one.
         """
         self._check(pred, gt, prior)
         with temporarily(discriminator.parameters(), 'requires_grad', False):
@@ -177,14 +191,14 @@ class SALoss(nn.Module):
                 # the softmax map, where D was meant to see the logits; D's running statistics follow, but nothing reads them
                 scores = discriminator(torch.cat((pred, prior.probs), dim=1))
                 return dict(loss_SA_global=self.loss_weight * adversarial(scores, True))
-            targets = self._target_regions(discriminator, pred, prior.labels)
+            targets = self._target_regions(discriminator, pred, prior)
             batch_norms = [module for module in discriminator.modules() if isinstance(module, _BatchNorm)]
             with temporarily(batch_norms, 'track_running_stats', False):
                 if targets:
-                    local = adversarial(discriminator(self._fake_patches(pred, targets)), True)
+                    local = adversarial(discriminator(self._patches(pred, targets)), True)
                 else:
                     local = (pred * 0).sum()
-                whole = adversarial(discriminator(torch.cat((pred, prior.logits), dim=1)), True)
+                whole = adversarial(discriminator(self._whole(pred, prior)), True)
         return dict(loss_SA_local=self.loss_weight * local, loss_SA_global=self.loss_weight * whole)
 
     @staticmethod
@@ -202,13 +216,22 @@ class SALoss(nn.Module):
             local = local + adversarial(discriminator(image), real)
         return dict(loss_D_local=0.1 * local / 2, loss_D_global=0.9 * whole / 2)
 
-    def _target_regions(self, discriminator, pred, labels) -> List[Region]:
-        """Eq. 12: of each sample's candidates the one that D scores lowest; samples without candidates are left out."""
-        candidates = self._candidates(labels)
+    def _whole(self, image, prior) -> Tensor:
+        """What D sees of a whole image (Eq. 13)."""
+        return torch.cat((image, prior.logits), dim=1) if self.semantic else image
+
+    def _target_regions(self, discriminator, pred, prior) -> List[Region]:
+        """Eq. 12: of each sample's candidates the one that D scores lowest; samples without candidates are left out.
+
+        Without semantics a random crop of each sample.
+        """
+        if not self.semantic:
+            return [self._random_crop(pred, sample) for sample in range(len(pred))]
+        candidates = self._candidates(prior.labels)
         if not candidates:
             return []
         with without_gradient(discriminator), temporarily(discriminator.modules(), 'training', False):
-            scores = discriminator(self._fake_patches(pred, candidates)).flatten().tolist()
+            scores = discriminator(self._patches(pred, candidates)).flatten().tolist()
         worst = {}
         for score, region in sorted(zip(scores, candidates), key=lambda scored: scored[0]):
             worst.setdefault(region.sample, region)
@@ -228,20 +251,24 @@ class SALoss(nn.Module):
                 regions.append(Region(sample, rows, columns, mask[None, rows, columns]))
         return regions
 
-    def _fake_patches(self, pred, regions) -> Tensor:
+    def _patches(self, images, regions) -> Tensor:
         """Masked regions, cut to their boxes and resized: (len(regions), 3, patch_size, patch_size)."""
-        return torch.cat([self._resize(pred[region.sample, :, region.rows, region.columns] * region.mask)
+        return torch.cat([self._resize(images[region.sample, :, region.rows, region.columns] * region.mask)
                           for region in regions])
 
     def _real_patches(self, gt, fakes) -> Tensor:
         """A random crop of the ground truth of each fake: (len(fakes), 3, patch_size, patch_size)."""
-        size = [min(self.patch_size, side) for side in gt.shape[-2:]]
-        patches = []
-        for fake in fakes:
-            top, left, height, width = RandomCrop.get_params(gt[fake.sample], size)
-            patch = self._resize(gt[fake.sample, :, top:top + height, left:left + width])
-            patches.append(patch * self._resize(fake.mask) if self.real_mask else patch)
-        return torch.cat(patches)
+        patches = self._patches(gt, [self._random_crop(gt, fake.sample) for fake in fakes])
+        if self.real_mask and self.semantic:
+            patches = patches * torch.cat([self._resize(fake.mask) for fake in fakes])
+        return patches
+
+    def _random_crop(self, images, sample) -> Region:
+        """A random patch of an image, or as much of it as the image has; nothing is masked."""
+        size = [min(self.patch_size, side) for side in images.shape[-2:]]
+        top, left, height, width = RandomCrop.get_params(images[sample], size)
+        mask = torch.ones((1, height, width), dtype=torch.bool, device=images.device)
+        return Region(sample, slice(top, top + height), slice(left, left + width), mask)
 
     def _resize(self, image) -> Tensor:
         """(C, H, W) -> (1, C, patch_size, patch_size). Antialiased: gradient reaches all pixels of a large region."""
@@ -249,9 +276,11 @@ class SALoss(nn.Module):
         image = image[None].to(torch.promote_types(image.dtype, torch.float32))
         return F.interpolate(image, (self.patch_size, self.patch_size), mode='bilinear', antialias=True)
 
-    @staticmethod
-    def _check(pred, gt, prior):
-        if pred.shape != gt.shape or pred.shape[-2:] != prior.logits.shape[-2:]:
+    def _check(self, pred, gt, prior):
+        if self.semantic and prior is None:
+            raise ValueError(f'SALoss(variant={self.variant!r}) needs the semantic prior of the images; only the classic '
+                             'variant has none')
+        if pred.shape != gt.shape or self.semantic and pred.shape[-2:] != prior.logits.shape[-2:]:
+            scores = f'class scores of {tuple(prior.logits.shape)}' if self.semantic else 'no class scores'
             raise ValueError(f'SALoss got an output of shape {tuple(pred.shape)}, a ground truth of {tuple(gt.shape)} and '
-                             f'class scores of {tuple(prior.logits.shape)}: the images must be of one shape, and the logits '
-                             'of the prior as large as they are')
+                             f'{scores}: the images must be of one shape, and the logits of the prior as large as they are')

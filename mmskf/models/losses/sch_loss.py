@@ -1,3 +1,5 @@
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,10 +16,11 @@ NORMALIZERS = ('pixels', 'pixels_classes_channels', 'sum')
 class SCHLoss(nn.Module):
     """Semantic-guided color histogram loss (SKF, section 3.3, Eq. 6 to 10).
 
-    L1 distance of the soft color histograms of two images, class region by class region.
+    L1 distance of the soft color histograms of two images, class region by class region; or of the whole images, without
+    any semantics, which the paper compares it with (Table 4, 'w/o S').
 
     Args:
-        num_classes (int): Number of classes in the label map.
+        num_classes (int, optional): Number of classes in the label map; needed unless ``semantic`` is False.
         bins (str): 'paper' (edges (i -+ 0.5) / 255) or 'official' (edges i / 256). Defaults to 'paper'.
         alpha (float): Steepness of the histogram's sigmoids. Defaults to 400.
         edge_width (int): Pixels whose (2 edge_width + 1)^2 window holds another label are left out; 0 keeps all, as the
@@ -26,40 +29,50 @@ class SCHLoss(nn.Module):
             which is Eq. 10; 'pixels': 256 N H W, as the released LLFlow and SNR-LLIE-Net; 'pixels_classes_channels':
             also the number of classes and channels, as the released DRBN. Defaults to 'pixels'.
         loss_weight (float): Defaults to 1.
+        semantic (bool): False takes the whole image as one region; then there are no labels and no boundaries, and
+            ``num_classes`` and ``edge_width`` do nothing. Defaults to True.
 
     Shape:
         pred (N, channels, H, W) and target (N, channels, H, W), both in [0, 1] and both differentiable; labels (N, H, W),
         integers, ignored outside 0..num_classes-1 -> scalar, float32 for half precision too
 
     Raises:
-        ValueError: For an unknown ``bins`` or ``normalizer``, a negative ``edge_width``, and shapes that do not fit.
+        ValueError: For an unknown ``bins`` or ``normalizer``, a negative ``edge_width``, classes whose number is not given,
+            and shapes that do not fit.
     """
 
     def __init__(self,
-                 num_classes: int,
+                 num_classes: Optional[int] = None,
                  bins: str = 'paper',
                  alpha: float = 400.,
                  edge_width: int = 2,
                  normalizer: str = 'pixels',
-                 loss_weight: float = 1.):
+                 loss_weight: float = 1.,
+                 semantic: bool = True):
         super().__init__()
+        if semantic and num_classes is None:
+            raise ValueError('SCHLoss needs num_classes, the number of classes in the label map; only the histogram of the '
+                             'whole image (semantic=False) has none')
         if bins not in BINS:
             raise ValueError(f'bins of SCHLoss is {bins!r}; choose one of {list(BINS)}')
         if normalizer not in NORMALIZERS:
             raise ValueError(f'normalizer of SCHLoss is {normalizer!r}; choose one of {list(NORMALIZERS)}')
         if edge_width < 0:
             raise ValueError(f'edge_width of SCHLoss is {edge_width}; it must be 0 (keep all pixels) or more')
-        self.num_classes = num_classes
+        self.num_classes = num_classes if semantic else 1
         self.bins = bins
         self.alpha = alpha
         self.edge_width = edge_width
         self.normalizer = normalizer
         self.loss_weight = loss_weight
+        self.semantic = semantic
 
-    def forward(self, pred: Tensor, target: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, pred: Tensor, target: Tensor, labels: Optional[Tensor] = None) -> Tensor:
         if pred.shape != target.shape:
             raise ValueError(f'SCHLoss was given pred of shape {tuple(pred.shape)} and target of shape '
                              f'{tuple(target.shape)}; both must be (N, channels, H, W) of the same size')
+        if not self.semantic:
+            labels = torch.zeros_like(pred[:, 0], dtype=torch.long)
         regions = find_regions(torch.where(inside_regions(labels, self.edge_width), labels, -1), self.num_classes)
         histograms = [region_histogram(image, regions, self.bins, self.alpha) for image in (pred, target)]
         distance = F.l1_loss(*histograms, reduction='sum')

@@ -28,6 +28,10 @@ def test_parameter_counts(variant):
     assert count(discriminator) - count(discriminator.conv0) == 4_689_601
 
 
+def test_without_classes_there_is_one_stem():
+    assert count(MODELS.build(dict(type='SADiscriminator', num_classes=0))) == 4_689_601
+
+
 def test_padding_of_the_last_convolution_mixes_in_its_bias():
     """A 64x64 patch has a map of 4x4 scores; padding makes it 6x6 of which 20 cells hold the bias only."""
     paper = MODELS.build(dict(type='SADiscriminator')).eval()

@@ -12,17 +12,18 @@ from mmskf.registry import MODELS
 SE = dict(type='SEModule', sources=(1, 0, 'logits'))
 
 
-def guided(se=SE, **changes):
+def guided(se=SE, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), **changes):
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
             type='SKFEditor',
             generator=dict(type='DRBNNet', channels=4, growth=2, se=se),
             recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')),
-            skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR),
+            skb=skb,
             data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0.] * 3, std=[255.] * 3),
             **changes))
-    model.skb.loaded = True  # random semantics are all right here
+    if skb:
+        model.skb.loaded = True  # random semantics are all right here
     return model.eval()
 
 
@@ -192,3 +193,33 @@ def test_a_batch_without_any_large_region(images):
     logs = model.train_step(batch(images), optimizers(model))
     assert logs['loss_SA_local'] == 0 and logs['loss_D_local'] == 0
     assert all(torch.isfinite(value) for value in logs.values())
+
+
+WITHOUT_SEMANTICS = dict(
+    sch_loss=dict(type='SCHLoss', semantic=False),
+    sa_loss=dict(type='SALoss', variant='classic', patch_size=32),
+    discriminator=dict(type='SADiscriminator'))
+
+
+def test_losses_without_semantics_train_without_a_bank(images):
+    """Global histogram and classic adversarial loss (Table 4, 'w/o S')."""
+    model = guided(se=None, skb=None, **WITHOUT_SEMANTICS).train()
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    logs = model.train_step(batch(images), optimizers(model))
+    assert {'loss_recon', 'loss_SCH', 'loss_SA_global', 'loss_SA_local', 'loss_D_global', 'loss_D_local'} < set(logs)
+    assert {name.split('.')[0] for name, weight in model.state_dict().items() if not torch.equal(weight, before[name])} == {
+        'generator', 'discriminator'}
+
+
+def test_losses_without_semantics_do_not_ask_the_bank_of_the_se_modules(images, looks):
+    model = guided(**WITHOUT_SEMANTICS).train()
+    logs = model.train_step(batch(images), optimizers(model))
+    assert len(looks) == 1 and logs['loss_SCH'] > 0  # one look for the SE modules
+    mixed = guided(**dict(WITHOUT_SEMANTICS, sch_loss=dict(type='SCHLoss')))
+    outputs, prior = mixed.reconstruct(*images)
+    assert prior is not None and mixed.sch_loss.num_classes == 5
+    assert mixed.discriminator.num_classes == 0  # D sees no class scores, though a bank is there
+    with pytest.raises(ValueError, match='nothing that asks it'):
+        guided(se=None, **WITHOUT_SEMANTICS)
+    with pytest.raises(ValueError, match='loss_input would act'):
+        guided(loss_input='gt', **WITHOUT_SEMANTICS)

@@ -126,6 +126,68 @@ def test_closed_form_of_a_constant_discriminator(batch):
     assert losses['loss_SA_global'].item() == pytest.approx(0.5 * 0.7**2)
 
 
+class TestClassic:
+    """Without semantics: random crops against random crops, images against images, and no prior."""
+
+    def test_closed_form(self, batch):
+        pred, gt, prior = batch
+        loss = build(variant='classic', loss_weight=0.5)
+        for given in ((), (prior, )):
+            losses = loss.discriminator_loss(Constant(0.3), pred, gt, *given)
+            assert [value.item() for value in losses.values()] == [pytest.approx(0.7**2 + 0.3**2)] * 2
+            losses = loss.generator_loss(Constant(0.3), pred, gt, *given)
+            assert [value.item() for value in losses.values()] == [pytest.approx(0.5 * 0.7**2)] * 2
+
+    def test_what_the_discriminator_sees(self, batch):
+        pred, gt, prior = batch
+        discriminator = Brightness()
+        torch.manual_seed(0)
+        losses = build(variant='classic').discriminator_loss(discriminator, pred, gt, prior)
+        (real, *_), (fake, *_), *whole = discriminator.seen
+        for patches, images in ((real, gt), (fake, pred)):
+            for patch, image in zip(patches, images):
+                windows = image.unfold(1, 64, 1).unfold(2, 64, 1)
+                assert (windows == patch[:, None, None]).all(dim=0).all(dim=-1).all(dim=-1).sum() == 1
+        assert torch.equal(whole[0][0], gt) and torch.equal(whole[1][0], pred)
+        assert all(training and grad for _, training, grad in discriminator.seen)  # nothing is ranked
+        bright = [image.mean(dim=(1, 2, 3)) for image in (real, fake, gt, pred)]
+        for name, (of_real, of_fake) in dict(local=bright[:2], whole=bright[2:]).items():
+            expected = ((of_real - 1)**2).mean() + (of_fake**2).mean()
+            torch.testing.assert_close(losses[f'loss_D_{"global" if name == "whole" else name}'], expected)
+
+    def test_fake_crops_are_drawn_anew(self, batch):
+        pred, gt, _ = batch
+        discriminator, loss = Brightness(), build(variant='classic')
+        for _ in range(2):
+            loss.generator_loss(discriminator, pred, gt)['loss_SA_local'].backward()
+        assert not torch.equal(discriminator.seen[0][0], discriminator.seen[2][0])
+        assert (pred.grad != 0).any(dim=1).sum() > 2 * 64 * 64  # two crops of each image, not at one place
+
+    def test_images_smaller_than_a_patch(self):
+        discriminator = Brightness()
+        dark, bright = torch.full((1, 3, 40, 96), 0.25), torch.ones(1, 3, 40, 96)
+        losses = build(variant='classic').discriminator_loss(discriminator, dark, bright)
+        assert losses['loss_D_local'].item() == pytest.approx(0.25**2)
+        assert discriminator.seen[0][0].shape == discriminator.seen[1][0].shape == (1, 3, 64, 64)
+
+    def test_reaches_every_weight_of_a_discriminator_with_one_stem(self, batch):
+        pred, gt, _ = batch
+        discriminator, loss = SADiscriminator(num_classes=0), build(variant='classic')
+        before = {key: value.clone() for key, value in discriminator.state_dict().items()}
+        sum(loss.generator_loss(discriminator, pred, gt).values()).backward()
+        assert pred.grad.abs().sum() > 0
+        assert all(torch.equal(value, before[key]) for key, value in discriminator.state_dict().items())
+        sum(loss.discriminator_loss(discriminator, pred, gt).values()).backward()
+        assert all(weight.grad is not None for weight in discriminator.parameters())
+        assert discriminator.conv1.weight.grad.abs().sum() > 0
+
+
+def test_a_semantic_variant_needs_a_prior(batch):
+    for variant in ('paper', 'official'):
+        with pytest.raises(ValueError, match=f"variant='{variant}'.* needs the semantic prior"):
+            build(variant=variant).generator_loss(Constant(0.5), *batch[:2])
+
+
 def test_the_worst_region_of_each_sample_is_the_fake_patch():
     labels = quadrants([0, 1, 2, 3], [3, 1, 4, 0])
     shades = [0.4, 0.2, 0.9, 0.3, 0.1]
@@ -377,7 +439,7 @@ def test_gradcheck():
 
 
 @pytest.mark.parametrize('kwargs, message', [
-    (dict(variant='offical'), "'offical', expected 'paper' or 'official'"),
+    (dict(variant='offical'), "'offical'; choose one of"),
     (dict(patch_size=16), 'patch_size of SALoss is 16, expected 32 or more')])
 def test_bad_options(kwargs, message):
     with pytest.raises(ValueError, match=message):

@@ -77,6 +77,23 @@ def test_upper_bound():
     assert SCHLoss(59)(pred, target, labels).item() == pytest.approx(6 / 256, rel=1e-6)
 
 
+@pytest.mark.parametrize('normalizer', ['pixels', 'pixels_classes_channels', 'sum'])
+def test_without_semantics_the_image_is_one_region(normalizer):
+    pred, target, labels = random_case()
+    loss = SCHLoss(semantic=False, normalizer=normalizer)
+    expected = SCHLoss(1, normalizer=normalizer)(pred, target, torch.zeros_like(labels))
+    assert loss(pred, target) == loss(pred, target, labels) == expected > 0
+
+
+def test_without_semantics_colours_may_change_places():
+    """What semantics are for: two regions that swap their colours have one global histogram."""
+    left, right = torch.tensor([0.2, 0.3, 0.4]), torch.tensor([0.7, 0.8, 0.6])
+    pred = torch.stack((left, right), dim=1)[None, :, None].repeat_interleave(8, 2).repeat_interleave(8, 3)
+    labels = torch.tensor([0, 1]).repeat_interleave(8).expand(1, 8, 16)
+    assert SCHLoss(semantic=False)(pred, pred.flip(3)).item() == pytest.approx(0, abs=1e-9)
+    assert SCHLoss(2, edge_width=0)(pred, pred.flip(3), labels).item() == pytest.approx(6 / 256, rel=1e-6)
+
+
 def test_dropped_pixels_do_not_count():
     pred, target, labels = random_case()
     dropped = ~inside_regions(labels, 2)
@@ -111,6 +128,8 @@ def test_bad_input():
         SCHLoss(6, normalizer='mean')
     with pytest.raises(ValueError, match='edge_width of SCHLoss is -1'):
         SCHLoss(6, edge_width=-1)
+    with pytest.raises(ValueError, match='SCHLoss needs num_classes'):
+        MODELS.build(dict(type='SCHLoss'))
     with pytest.raises(ValueError, match='same size'):
         SCHLoss(6)(pred, target[..., :20], labels)
     with pytest.raises(ValueError, match='resize the labels'):
