@@ -9,7 +9,7 @@ from mmskf.apis import config_root, load_config
 from mmskf.registry import EVALUATOR, HOOKS, LOOPS, MODEL_WRAPPERS, MODELS, PARAM_SCHEDULERS, TRANSFORMS, VISUALIZERS
 
 ROOT = Path(__file__).resolve().parents[1]
-METHODS = sorted(str(path.relative_to(config_root())) for folder in ('baseline', 'skf', 'demo', 'unpaired')
+METHODS = sorted(str(path.relative_to(config_root())) for folder in ('baseline', 'skf', 'ablation', 'demo', 'unpaired')
                  for path in (config_root() / folder).glob('*.py'))
 
 
@@ -37,7 +37,7 @@ def test_config_builds(name):
             PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer))
     for loop in ('train_cfg', 'val_cfg', 'test_cfg'):
         assert LOOPS.get(cfg[loop].type)
-    assert MODEL_WRAPPERS.get(cfg.get('model_wrapper_cfg', dict(type='MMDistributedDataParallel'))['type'])
+    assert MODEL_WRAPPERS.get((cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'))['type'])
     for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()]:
         HOOKS.build(hook)
     VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None, name=name))

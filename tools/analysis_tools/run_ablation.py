@@ -1,0 +1,260 @@
+"""Runs a table of the paper's ablations and prints it beside the paper's: ``run_ablation.py 3 --methods drbn --iters 20000``.
+
+Each row is trained and tested with the same data, budget and seed. Rows that are finished are not run again, a row that was
+interrupted goes on where it was; one that fails does not stop the others. The paper's own figures are for LOL and for full
+training: they stand beside ours for orientation, not for comparison with a smaller budget or other data.
+"""
+import argparse
+import csv
+import json
+import sys
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
+
+import mmengine
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmskf.apis import config_root, find_config, load_config, use_amp
+from mmskf.apis.config import check_options, datasets
+from mmskf.evaluation import NOT_MEASURED
+from mmskf.registry import MODELS
+
+PARTS = ('SCH', 'SA', 'SE')
+SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
+LAYOUTS = ('lol', 'lolv2_real', 'paired_folder')
+# Fields of a learning rate schedule that are iterations.
+ITERATIONS = ('begin', 'end', 'milestones', 'T_max', 'step_size', 'total_iters', 'periods')
+# What rows of one table have in common.
+BUDGET = ('data_root', 'layout', 'iters', 'batch_size', 'crop', 'skb', 'seed', 'amp', 'cfg_options')
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description="Run a table of the paper's ablations")
+    parser.add_argument('table', type=int, choices=paper_tables(), help='number of the table in the paper')
+    parser.add_argument('--methods', nargs='+', help='of the table (default: all), such as drbn')
+    parser.add_argument('--data-root', help="where the images lie (default: the layout's)")
+    parser.add_argument('--layout', choices=LAYOUTS, default='lol',
+                        help='how the folders are called: as in LOL, as in the real part of LOL-v2, or {train,test}/{low,high}')
+    parser.add_argument('--iters', type=int, help="training iterations of every row; schedules shrink alike (default: the "
+                        "method's own)")
+    parser.add_argument('--batch-size', type=int, help="(default: the method's own)")
+    parser.add_argument('--crop', type=int, help="side of the training crops (default: the method's own)")
+    parser.add_argument('--skb', metavar='CONFIG', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
+    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
+    parser.add_argument('--work-dir', help='where rows and tables go (default: work_dirs/ablation_table_N)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='FIELD=VALUE',
+                        help='change fields of every config that has them, such as optim_wrapper.optimizer.lr')
+    return parser.parse_args(args)
+
+
+def paper_tables():
+    """Number of a table -> its title and rows, as configs/ablation/paper_tables.yml has them."""
+    return mmengine.load(config_root() / 'ablation' / 'paper_tables.yml')
+
+
+def choose_rows(table, methods=None):
+    """The rows of a table that belong to the methods.
+
+    Raises:
+        ValueError: For a method that is not in the table.
+    """
+    for method in methods or ():
+        if method not in table['rows']:
+            raise ValueError(f'--methods {method}: this table has {", ".join(table["rows"])}')
+    return [row for method in methods or table['rows'] for row in table['rows'][method]]
+
+
+def has_field(cfg, option):
+    """Whether a config has the node that holds the field of a dotted option."""
+    node = cfg
+    for name in option.split('.')[:-1]:
+        if isinstance(node, (list, tuple)):
+            node = node[int(name)] if name.isdigit() and int(name) < len(node) else None
+        else:
+            node = node.get(name)
+        if not isinstance(node, (dict, list, tuple)):
+            return False
+    return True
+
+
+def row_config(name, args):
+    """The Runner's config of one row: its own, with the data and the budget that all rows share.
+
+    Args:
+        name (str): Of the config.
+        args (Namespace): As from :func:`parse_args`.
+
+    Returns:
+        Config: Without validation; an option of ``--cfg-options`` acts where the config has what it belongs to.
+    """
+    cfg = load_config(name)
+    layout = Config.fromfile(find_config(f'_base_/datasets/{args.layout}'))
+    for split in ('train', 'test'):
+        dataset, source = cfg[f'{split}_dataloader'].dataset, layout[f'{split}_dataloader'].dataset
+        for field in ('data_root', 'data_prefix', 'filename_tmpl', 'metainfo'):
+            dataset.pop(field, None)
+            if field in source:
+                dataset[field] = source[field]
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.data_root:
+        for dataset in datasets(cfg):
+            dataset.data_root = args.data_root
+    if args.skb and cfg.model.get('skb'):
+        cfg.model.skb = Config.fromfile(find_config(args.skb)).skb
+    if args.iters:
+        shrink(cfg, args.iters)
+    if args.batch_size:
+        cfg.train_dataloader.batch_size = args.batch_size
+    if args.crop:
+        for step in cfg.train_dataloader.dataset.pipeline:
+            if step.type == 'RandomCrop':
+                step.crop_size = args.crop
+    if args.amp:
+        use_amp(cfg)
+    cfg.merge_from_dict({'randomness.seed': args.seed})
+    options = {option: value for option, value in args.cfg_options.items() if has_field(cfg, option)}
+    check_options(cfg, options)
+    cfg.merge_from_dict(options)
+    return cfg
+
+
+def shrink(cfg, iters):
+    """Makes a training ``iters`` iterations long, its learning rate schedule in proportion."""
+    factor = iters / cfg.train_cfg.max_iters
+    cfg.train_cfg.max_iters = iters
+    for scheduler in cfg.param_scheduler:
+        for field in ITERATIONS:
+            value = scheduler.get(field)
+            if isinstance(value, (list, tuple)):
+                scheduler[field] = [max(1, round(factor * item)) for item in value]
+            elif value:
+                scheduler[field] = max(1, round(factor * value))
+
+
+def parts_of(model):
+    """Which parts of SKF a model config has: part -> '', a tick, or 'w/o S' for its form without semantics."""
+    sch, sa = model.get('sch_loss'), model.get('sa_loss')
+    return dict(
+        SCH='' if not sch else '✓' if sch.get('semantic', True) else 'w/o S',
+        SA='' if not sa else 'w/o S' if sa.get('variant') == 'classic' else '✓',
+        SE='✓' if model.generator.get('se') else '')
+
+
+def run_row(cfg, folder):
+    """Trains and tests one row, or goes on with it.
+
+    Returns:
+        dict[str, str]: Name -> mean over the test images.
+    """
+    scores = folder / 'scores.csv'
+    if not scores.is_file():
+        cfg.work_dir, cfg.resume = str(folder), True
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='PerImageScoresHook', out_file=f'{scores}.part')]
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+        runner.test()
+        Path(f'{scores}.part').rename(scores)
+    with open(scores) as file:
+        return list(csv.DictReader(file))[-1]
+
+
+def check_budget(args, folder):
+    """Rows of one table must be comparable: the folder remembers what its first rows were run with.
+
+    Raises:
+        ValueError: If it was something else.
+    """
+    budget = json.loads(json.dumps({name: getattr(args, name) for name in BUDGET}))
+    path = folder / 'budget.json'
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(budget, indent=1))
+        return
+    before = json.loads(path.read_text())
+    changed = [f'{name} was {before.get(name)!r} and is {value!r}' for name, value in budget.items() if before.get(name) != value]
+    if changed:
+        raise ValueError(f'The rows in {folder} were run with other options ({"; ".join(changed)}), and one table needs one '
+                         'budget: give another --work-dir')
+
+
+def write_tables(rows, results, folder, title):
+    """Writes table.md and table.csv and returns the text of the first.
+
+    Args:
+        rows (list[dict]): Of the paper's table.
+        results (list[dict]): For each row its parts, parameters and scores, or an error.
+        folder (Path): Where to.
+        title (str): Line above the table.
+    """
+    shown = [score for score in SCORES if any(score in row for row in rows)]
+    sizes = any('M' in row for row in rows)
+    header = ['config', *PARTS, 'parameters', *shown, *['paper: param (M)'] * sizes, *(f'paper: {score}' for score in shown)]
+    lines = []
+    for row, result in zip(rows, results):
+        measured = [rounded(result.get(score, NOT_MEASURED)) for score in shown]
+        if 'error' in result:
+            measured[0] = f'failed: {result["error"]}'
+        lines.append([row['config'], *(result[part] for part in PARTS), str(result.get('parameters', '')), *measured,
+                      *[f'{row["M"]:.2f}' if 'M' in row else ''] * sizes,
+                      *(f'{row[score]:.3f}' if score in row else '' for score in shown)])
+    with open(folder / 'table.csv', 'w', newline='') as file:
+        csv.writer(file).writerows([header, *lines])
+    text = [f'{title}\n', *(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))]
+    notes = [f'- {row["config"]}: {row["note"]}' for row in rows if 'note' in row]
+    text = '\n'.join([*text, *[''] * bool(notes), *notes, ''])
+    (folder / 'table.md').write_text(text)
+    return text
+
+
+def rounded(score):
+    """A score as the paper prints it; words stay as they are."""
+    try:
+        return f'{float(score):.3f}'
+    except ValueError:
+        return score
+
+
+def describe(args):
+    """The budget in words."""
+    given = [f'{args.iters} iterations' if args.iters else 'as many iterations as each method has', f'seed {args.seed}',
+             f'data from {args.data_root or args.layout}']
+    chosen = dict(batch=args.batch_size, crop=args.crop, bank=args.skb, options=args.cfg_options)
+    return ', '.join([*given, *(f'{name} {value}' for name, value in chosen.items() if value)])
+
+
+def main(args=None):
+    args = parse_args(args)
+    table = paper_tables()[args.table]
+    rows = choose_rows(table, args.methods)
+    folder = Path(args.work_dir or f'work_dirs/ablation_table_{args.table}')
+    configs = [row_config(row['config'], args) for row in rows]
+    unused = [option for option in args.cfg_options if not any(has_field(cfg, option) for cfg in configs)]
+    if unused:
+        raise KeyError(f'--cfg-options {" ".join(unused)}: no row of this table has such a field')
+    check_budget(args, folder)
+    results = []
+    for number, (row, cfg) in enumerate(zip(rows, configs), 1):
+        print(f'\n[{number}/{len(rows)}] {row["config"]}', flush=True)
+        result = parts_of(cfg.model)
+        try:
+            generator = MODELS.build(cfg.model).generator
+            result['parameters'] = sum(weight.numel() for weight in generator.parameters())
+            result.update(run_row(cfg, folder / Path(row['config']).stem))
+        except Exception as error:  # one row must not lose the others
+            traceback.print_exc()
+            result['error'] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        results.append(result)
+        text = write_tables(rows, results, folder, f'Table {args.table}: {table["title"]}; ours with {describe(args)}')
+    print(f'\n{text}\nWritten to {folder}/table.md and table.csv')
+    failed = [row['config'] for row, result in zip(rows, results) if 'error' in result]
+    if failed:
+        print(f'Failed: {", ".join(failed)}. Run the same command again once the cause is gone: only these are run')
+    return len(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main() > 0)
