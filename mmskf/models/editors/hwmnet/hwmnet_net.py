@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mmskf.models.necks import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
+
 from .haar import haar, inverse_haar
 
 
