@@ -124,10 +124,7 @@ def measure(args, name, bf16):
         dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``memory`` (bytes); ``output``: the
         enhanced image (1, 3, H, W) in float32, or the logs of the last training step.
     """
-    warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
-    MMLogger.get_current_instance().setLevel('WARNING')  # the optimizers' constructor talks
     torch.manual_seed(0)
-    torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     cfg = load_config(args.config, args.cfg_options)
     if cfg.model.get('skb'):
@@ -152,9 +149,16 @@ def measure(args, name, bf16):
         output=output.float().cpu().numpy() if name == 'image' else {key: value.item() for key, value in output.items()})
 
 
-def in_fresh_process(*args):
-    with ProcessPoolExecutor(1, mp_context=get_context('spawn')) as pool:
-        return pool.submit(measure, *args).result()
+def prepare(threads):
+    """Settings of the process that measures."""
+    torch.set_num_threads(threads)
+    warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
+    MMLogger.get_current_instance().setLevel('WARNING')  # the optimizers' constructor talks
+
+
+def in_fresh_process(args, name, bf16):
+    with ProcessPoolExecutor(1, get_context('spawn'), initializer=prepare, initargs=(args.threads, )) as pool:
+        return pool.submit(measure, args, name, bf16).result()
 
 
 def psnr(image, reference):

@@ -159,3 +159,16 @@ def test_semantics_enter_behind_every_level_of_the_decoder():
 def test_width_is_a_multiple_of_8():
     with pytest.raises(ValueError, match='channels of HWMNet is 20, expected a multiple of 8'):
         HWMNet(channels=20)
+
+
+@pytest.mark.parametrize('depth', [2, 3])
+def test_other_depths_start_from_the_image(depth):
+    """Whatever the depth, the smallest image that it takes passes, and what the network adds to it comes from ``to_rgb``."""
+    net = HWMNet(channels=8, depth=depth).eval()
+    image = torch.rand(1, 3, 2**depth, 2**(depth + 1))
+    assert net.size_divisor == 2**depth
+    with torch.no_grad():
+        assert not torch.allclose(net(image), image, atol=1e-3)
+        for weight in net.to_rgb.parameters():
+            weight.zero_()
+        assert torch.equal(net(image), image)
