@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 from typing import Iterator, List, Optional, Union
 
+import mmengine
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope, init_default_scope
@@ -13,7 +14,6 @@ from mmengine.runner import Runner
 from mmskf import registry
 
 PACKAGE = Path(__file__).resolve().parents[1]
-METHOD_FOLDERS = ('baseline', 'skf')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -23,8 +23,15 @@ def config_root() -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / 'configs'
 
 
+def model_index() -> List[dict]:
+    """The models of ``model-index.yml`` as their metafiles describe them, in the order of the index."""
+    root = config_root().parent
+    files = mmengine.load(root / 'model-index.yml')['Import']
+    return [model for file in files for model in mmengine.load(root / file)['Models']]
+
+
 def list_models(pattern: str = '*') -> List[str]:
-    """Names of the models that :func:`init_model` builds, such as 'drbn_lol'.
+    """Names of the models in the index, which :func:`init_model` builds, such as 'drbn_lol'.
 
     Args:
         pattern (str): Shell pattern that the names must match, such as 'drbn*'. Defaults to '*'.
@@ -32,8 +39,7 @@ def list_models(pattern: str = '*') -> List[str]:
     Returns:
         list[str]: Sorted names.
     """
-    names = {path.stem for folder in METHOD_FOLDERS for path in (config_root() / folder).glob('*.py')}
-    return sorted(fnmatch.filter(names, pattern))
+    return sorted(fnmatch.filter([model['Name'] for model in model_index()], pattern))
 
 
 def find_config(name: Union[str, Path]) -> Path:
@@ -42,8 +48,9 @@ def find_config(name: Union[str, Path]) -> Path:
     Raises:
         FileNotFoundError: If there is none; close names are given.
     """
-    folders = [config_root() / folder for folder in ('', *METHOD_FOLDERS)]
-    for path in (Path(name), *(folder / f'{name}.py' for folder in folders)):
+    paths = [Path(name), config_root() / f'{name}.py']
+    paths += [config_root().parent / model['Config'] for model in model_index() if model['Name'] == str(name)]
+    for path in paths:
         if path.is_file():
             return path
     close = difflib.get_close_matches(Path(name).stem, list_models(), n=3, cutoff=0.5)
