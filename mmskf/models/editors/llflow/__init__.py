@@ -1,0 +1,3 @@
+from .llflow_net import FlowOutputs, LLFlowNet
+
+__all__ = ['FlowOutputs', 'LLFlowNet']
