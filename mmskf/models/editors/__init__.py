@@ -1,5 +1,5 @@
 from .drbn import DRBNNet
-from .llflow import LLFlowNet
+from .llflow import LLFlow, LLFlowNet
 from .skf_editor import SKFEditor
 
-__all__ = ['DRBNNet', 'LLFlowNet', 'SKFEditor']
+__all__ = ['DRBNNet', 'LLFlow', 'LLFlowNet', 'SKFEditor']

@@ -16,6 +16,11 @@ PROBE_SIZE = 64
 AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
+def log_image(image: Tensor) -> Tensor:
+    """An image in [0, 1] in the logarithmic domain, as LLFlow and its knowledge bank see it: log(max(x + 1e-3, 1e-3))."""
+    return torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))
+
+
 @MODELS.register_module()
 class SemanticKnowledgeBank(nn.Module):
     """The semantic knowledge bank (SKF, Sec. 3.1 and Eq. 1): a frozen segmentation network that yields semantic priors.
@@ -33,7 +38,7 @@ class SemanticKnowledgeBank(nn.Module):
         model (dict, optional): The segmentor itself, or where ``config`` is given what to change in its ``model``. Types
             without a prefix are mmsegmentation's.
         checkpoint (str, optional): Path, URL or ``mmskf://...`` of the segmentor's weights. Defaults to None: random ones.
-        input (str): What the segmentor looks at: 'linear' is the image, 'log' is log(max(x + 1e-3, 1e-3)), as the released
+        input (str): What the segmentor looks at: 'linear' is the image, 'log' is its :func:`log_image`, as the released
             code of LLFlow has it. Defaults to 'linear'.
         mean_std (str, optional): 'model' brings the image to 0..255 and normalises it by mean and std of the segmentor's own
             data preprocessor; None feeds it as it is, as all released code of SKF does. Defaults to 'model'.
@@ -152,7 +157,7 @@ class SemanticKnowledgeBank(nn.Module):
 
     def _prepare(self, image: Tensor) -> Tensor:
         if self.input == 'log':
-            image = torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))
+            image = log_image(image)
         if self.mean_std == 'model':
             preprocessor = self.segmentor.data_preprocessor
             if not preprocessor.channel_conversion:

@@ -1,3 +1,4 @@
+from .llflow import LLFlow
 from .llflow_net import FlowOutputs, LLFlowNet
 
-__all__ = ['FlowOutputs', 'LLFlowNet']
+__all__ = ['FlowOutputs', 'LLFlow', 'LLFlowNet']

@@ -3,7 +3,6 @@
 z is (N, C, H, W), the condition (N, cond_channels, H, W); logdet (N,) is the logarithm of the absolute value of the
 Jacobian's determinant. z and logdet keep their type under autocast: only the networks inside may run in half precision.
 """
-import math
 from typing import Optional, Sequence, Tuple
 
 import torch
@@ -102,11 +101,11 @@ class InvertibleConv1x1(BaseModule):
     def _invert(self) -> Tensor:
         weight = self.weight.double()
         inverse, info = torch.linalg.inv_ex(weight)
-        condition = torch.linalg.matrix_norm(weight.detach(), 2) * torch.linalg.matrix_norm(inverse.detach(), 2)
+        condition = weight.detach().norm() * inverse.detach().norm()
         if info or not condition < MAX_CONDITION:
-            raise ValueError(f'The 1x1 matrix of {self.name} has become singular (condition number '
-                             f'{math.inf if info else condition.item():.3g}), so that the flow cannot be inverted: go back '
-                             'to an earlier checkpoint, and train on with a lower learning rate or gradient clipping')
+            raise ValueError(f'The 1x1 matrix of {self.name} has become singular (condition number {condition.item():.3g}), so '
+                             'that the flow cannot be inverted: go back to an earlier checkpoint, and train on with a lower '
+                             'learning rate or with gradient clipping (optim_wrapper.clip_grad)')
         return inverse.to(self.weight.dtype)
 
     def train(self, mode: bool = True):

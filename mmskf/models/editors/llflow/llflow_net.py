@@ -67,7 +67,7 @@ class ConditionEncoder(BaseModule):
         # The released code activates the feature at 1/4, and by its in-place ReLU only that one.
         quarter = F.leaky_relu(self.down4(F.avg_pool2d(half, 2)), 0.2, inplace=True)
         eighth = self.down8(F.avg_pool2d(quarter, 2))
-        color_map = F.interpolate(self.to_color_map(half).float().sigmoid(), scale_factor=2)
+        color_map = F.interpolate(self.to_color_map(half).to(inputs.dtype).sigmoid(), scale_factor=2)
         return [eighth, quarter, half], torch.cat(kept, dim=1), color_map
 
     @staticmethod
