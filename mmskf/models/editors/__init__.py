@@ -1,5 +1,5 @@
 from .drbn import DRBNNet
-from .llflow import LLFlow, LLFlowNet
+from .llflow import FlowOutputs, LLFlow, LLFlowNet
 from .skf_editor import SKFEditor
 
-__all__ = ['DRBNNet', 'LLFlow', 'LLFlowNet', 'SKFEditor']
+__all__ = ['DRBNNet', 'FlowOutputs', 'LLFlow', 'LLFlowNet', 'SKFEditor']
