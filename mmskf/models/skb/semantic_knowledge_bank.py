@@ -87,6 +87,7 @@ class SemanticKnowledgeBank(nn.Module):
                              'or skb.fuse_conv_bn=False')
         self.name = config or 'skb.model'
         self.checkpoint = checkpoint
+        self.bn = bn
         self.input = input
         self.mean_std = mean_std
         self.size_divisor = size_divisor
@@ -119,11 +120,13 @@ class SemanticKnowledgeBank(nn.Module):
 
         Raises:
             RuntimeError: If the checkpoint cannot be read or does not fit, at the first call.
+            ValueError: If the image is too small for ``bn='batch'``.
         """
         if not self.loaded:
             self.load()
         height, width = image.shape[-2:]
         x = self._prepare(image)
+        self._check_size(x)
         if self.autocast is None:
             features, logits = self._segment(x)
         else:
@@ -154,6 +157,13 @@ class SemanticKnowledgeBank(nn.Module):
         if self.mean_std == 'model' and not hasattr(self.segmentor.data_preprocessor, 'mean'):
             raise ValueError(f'The segmentor of {self.name} has no data_preprocessor with mean and std: give it one, or '
                              ' set skb.mean_std=None to feed it the image in [0, 1]')
+
+    def _check_size(self, x: Tensor):
+        stride = self._strides[-1]
+        if self.bn == 'batch' and max(x.shape[-2:]) <= stride and len(x) == 1:
+            raise ValueError(f"skb.bn='batch' normalises by the statistics of the batch, and one image of {x.shape[-1]}x"
+                             f'{x.shape[-2]} pixels has a single value a channel at 1/{stride} resolution: give a larger '
+                             "image, or set skb.bn='eval'")
 
     def _prepare(self, image: Tensor) -> Tensor:
         if self.input == 'log':

@@ -61,11 +61,24 @@ def test_the_network_takes_multiples_of_8():
         tiny_llflow()(inputs, DataSample(gt_img=gt), mode='loss')
 
 
+def test_too_small_for_statistics_of_the_batch():
+    model = tiny_llflow(**dict(SKF, skb=dict(SKF['skb'], bn='batch')))
+    assert model(images(40, 8)[0]).isfinite().all()
+    with pytest.raises(ValueError, match="one image of 24x16 pixels has a single value.*set skb.bn='eval'"):
+        model(images(13, 22)[0])
+
+
+def test_weights_of_another_size_are_refused(tmp_path):
+    torch.save(dict(state_dict=init_model('llflow_s_lol').state_dict()), tmp_path / 'small.pth')
+    with pytest.raises(ValueError, match='small.pth holds the weights of another model.*keys are missing.*another shape'):
+        init_model('llflow_l_lol', tmp_path / 'small.pth')
+
+
 def photo(name):
-    """A real pair, as the model gets it: inputs (1, 6, 400, 600) and ground truth."""
+    """A part of a real pair, as the model gets it: inputs (1, 6, 160, 240) and ground truth."""
     low, high = (np.asarray(Image.open(shared(f'data/real_pairs/test/{side}/{name}')).convert('RGB')) for side in ('low', 'high'))
     low = AppendEqualized()(dict(img=low))['img']
-    return [torch.from_numpy(image.transpose(2, 0, 1)[None] / np.float32(255)) for image in (low, high)]
+    return [torch.from_numpy(image[120:280, 180:420].transpose(2, 0, 1)[None] / np.float32(255)) for image in (low, high)]
 
 
 @pytest.mark.parametrize('name, start', [('103.png', True), ('145.png', False)])
@@ -75,7 +88,7 @@ def test_decoding_undoes_encoding(name, start):
     inputs, gt = photo(name)
     model = init_model('llflow_s_lol')
     if start:
-        model.train()(inputs[..., :160, :160], DataSample(gt_img=gt[..., :160, :160]), mode='loss')
+        model.train()(inputs, DataSample(gt_img=gt), mode='loss')
     else:
         model.generator.load_state_dict(CONVERSIONS['llflow_s'].rename(Golden('llflow_s').weights()))
     net = model.eval().generator
