@@ -1,0 +1,7 @@
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/snr.py', '../_base_/schedules/snr.py'
+]
+# Crops of 128x128, flipped but never transposed.
+_base_.train_dataloader.dataset.pipeline[2].crop_size = 128
+_base_.train_dataloader.dataset.pipeline.pop(5)
+train_dataloader = dict(batch_size=32)
