@@ -3,5 +3,6 @@ from .hwmnet import HWMNet
 from .llflow import FlowOutputs, LLFlow, LLFlowNet
 from .skf_editor import SKFEditor
 from .snr import SNRNet
+from .staged_editor import StagedEditor
 
-__all__ = ['DRBNNet', 'FlowOutputs', 'HWMNet', 'LLFlow', 'LLFlowNet', 'SKFEditor', 'SNRNet']
+__all__ = ['DRBNNet', 'FlowOutputs', 'HWMNet', 'LLFlow', 'LLFlowNet', 'SKFEditor', 'SNRNet', 'StagedEditor']
