@@ -26,7 +26,9 @@ class Conversion:
         renames (Sequence[tuple[str, str]]): Regular expressions and what replaces each; all are tried, in order.
         dead (Sequence[str]): Regular expressions of keys (full match, the authors' names) that influence nothing.
         parts (dict[str, str]): For methods released as one file a subnet: name of the part -> the prefix that its keys get
-            before they are renamed. Defaults to one unnamed part.
+            before anything else. Defaults to one unnamed part.
+        tensorflow (bool): The weights have TensorFlow's layout: kernels (height, width, in, out), of transposed convolutions
+            (height, width, out, in). Defaults to False.
         prefix (str): What the keys begin with in the result. The segmentor of a knowledge bank (a config in ``skb/``) is
             written plainly, with ''.
     """
@@ -35,6 +37,7 @@ class Conversion:
     dead: Sequence[str] = ()
     parts: Dict[str, str] = field(default_factory=lambda: {'': ''})
     prefix: str = 'generator.'
+    tensorflow: bool = False
 
     def rename(self, state_dict: StateDict) -> StateDict:
         """The same tensors under mmskf's names, without the dead ones."""
@@ -44,7 +47,9 @@ class Conversion:
                 continue
             for pattern, replacement in self.renames:
                 key = re.sub(pattern, replacement, key)
-            renamed[key] = value
+            renamed[key] = value.permute(3, 2, 0, 1).contiguous() if self.tensorflow and value.dim() == 4 else value
+            if self.tensorflow and key.endswith('.running_var'):  # PyTorch's norms count batches, TensorFlow's do not.
+                renamed[key.replace('running_var', 'num_batches_tracked')] = torch.tensor(0)
         return renamed
 
 

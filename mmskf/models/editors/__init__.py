@@ -1,4 +1,7 @@
 from .drbn import DRBNNet
+from .kind import KinD
+from .kindpp import KinDPlusPlus
+from .retinexnet import RetinexNet
 from .skf_editor import SKFEditor
 
-__all__ = ['DRBNNet', 'SKFEditor']
+__all__ = ['DRBNNet', 'KinD', 'KinDPlusPlus', 'RetinexNet', 'SKFEditor']
