@@ -15,7 +15,7 @@ DRBN_RENAMES = [
 
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What the optimizer and the saver of TensorFlow leave in a checkpoint beside the network.
-TENSORFLOW_DEAD = [r'.*Adam(?:Optimizer|_\d)?(?:/.*)?', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
+TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
 
 RETINEXNET_CONVS = ('shallow', 'downs.0', 'downs.1', 'downs.2', 'ups.0', 'ups.1', 'ups.2', 'fusion', 'head')
 RETINEXNET_RENAMES = [
