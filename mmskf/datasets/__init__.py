@@ -6,5 +6,9 @@ from .transforms import AppendEqualized, LoadImage, RandomCrop, decode_image, to
 
 __all__ = [
     'IMG_EXTENSIONS', 'AppendEqualized', 'EnhancementDataset', 'LoadImage', 'RandomCrop', 'darken', 'decode_image', 'expose',
+from .transforms import LoadImage, RandomCrop, StretchRange, decode_image, to_rgb8
+
+__all__ = [
+    'IMG_EXTENSIONS', 'EnhancementDataset', 'LoadImage', 'RandomCrop', 'StretchRange', 'darken', 'decode_image', 'expose',
     'linear_to_srgb', 'srgb_to_linear', 'to_rgb8'
 ]
