@@ -32,6 +32,7 @@ def llflow_renames(steps):
         (r'affine\.fAffine', 'coupling.net'),
     ]
 
+
 SNR_RENAMES = [
     (r'^conv_first_1\.', 'shallow.0.'),
     (r'^conv_first_2\.', 'down2.0.'),
