@@ -24,10 +24,10 @@ def config_root() -> Path:
 
 
 def model_index() -> List[dict]:
-    """The models of ``model-index.yml`` as their metafiles describe them, in the order of the index."""
+    """The models of ``model-index.yml`` in its order, as their metafiles describe them; 'Metafile' names the file."""
     root = config_root().parent
     files = mmengine.load(root / 'model-index.yml')['Import']
-    return [model for file in files for model in mmengine.load(root / file)['Models']]
+    return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
 
 
 def list_models(pattern: str = '*') -> List[str]:

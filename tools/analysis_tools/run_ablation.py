@@ -107,11 +107,11 @@ def row_config(name, args):
         cfg.model.skb = Config.fromfile(find_config(args.skb)).skb
     if args.iters:
         shrink(cfg, args.iters)
-    if args.batch_size:
-        cfg.train_dataloader.batch_size = args.batch_size
-    if args.crop:
-        for step in cfg.train_dataloader.dataset.pipeline:
-            if step.type == 'RandomCrop':
+    for loader in (cfg.train_dataloader, *(stage.get('dataloader', {}) for stage in cfg.train_cfg.get('stages', []))):
+        if args.batch_size and 'batch_size' in loader:
+            loader.batch_size = args.batch_size
+        for step in loader.get('dataset', {}).get('pipeline', []):
+            if args.crop and step.type == 'RandomCrop':
                 step.crop_size = args.crop
     if args.amp:
         use_amp(cfg)
@@ -123,9 +123,14 @@ def row_config(name, args):
 
 
 def shrink(cfg, iters):
-    """Makes a training ``iters`` iterations long, its learning rate schedule in proportion."""
-    factor = iters / cfg.train_cfg.max_iters
-    cfg.train_cfg.max_iters = iters
+    """Makes a training ``iters`` iterations long; its stages, where it has some, and its schedules in proportion."""
+    stages = cfg.train_cfg.get('stages')
+    factor = iters / (sum(stage.iters for stage in stages) if stages else cfg.train_cfg.max_iters)
+    if stages:
+        for stage in stages:
+            stage.iters = max(1, round(factor * stage.iters)) if stage.iters else 0
+    else:
+        cfg.train_cfg.max_iters = iters
     for scheduler in cfg.param_scheduler:
         for field in ITERATIONS:
             value = scheduler.get(field)
@@ -195,7 +200,7 @@ def write_tables(rows, results, folder, title):
     header = ['config', *PARTS, 'parameters', *shown, *['paper: param (M)'] * sizes, *(f'paper: {score}' for score in shown)]
     lines = []
     for row, result in zip(rows, results):
-        measured = [rounded(result.get(score, NOT_MEASURED)) for score in shown]
+        measured = [measured_score(result, score) for score in shown]
         if 'error' in result:
             measured[0] = f'failed: {result["error"]}'
         lines.append([row['config'], *(result[part] for part in PARTS), str(result.get('parameters', '')), *measured,
@@ -210,20 +215,21 @@ def write_tables(rows, results, folder, title):
     return text
 
 
-def rounded(score):
-    """A score as the paper prints it; words stay as they are."""
-    try:
-        return f'{float(score):.3f}'
-    except ValueError:
-        return score
+def measured_score(result, score):
+    """A score as the paper prints it, with what the report says of it: '20.870 (exposure from the ground truth)'."""
+    for name, value in result.items():
+        if name == score or name.startswith(f'{score} ('):
+            return value if value == NOT_MEASURED else f'{float(value):.3f}{name[len(score):]}'
+    return NOT_MEASURED
 
 
 def describe(args):
     """The budget in words."""
     given = [f'{args.iters} iterations' if args.iters else 'as many iterations as each method has', f'seed {args.seed}',
              f'data from {args.data_root or args.layout}']
-    chosen = dict(batch=args.batch_size, crop=args.crop, bank=args.skb, options=args.cfg_options)
-    return ', '.join([*given, *(f'{name} {value}' for name, value in chosen.items() if value)])
+    chosen = dict(batch=args.batch_size, crop=args.crop, bank=args.skb)
+    given += [f'{name} {value}' for name, value in chosen.items() if value]
+    return ', '.join([*given, *(f'{field}={value}' for field, value in args.cfg_options.items())])
 
 
 def main(args=None):

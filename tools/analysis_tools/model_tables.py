@@ -1,0 +1,91 @@
+"""Writes the tables of the model pages from the model index, so that no figure is copied by hand: ``model_tables.py``.
+
+A page (configs/README.md and those of the methods) has each table between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+"""
+import argparse
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
+
+from mmskf.apis import config_root
+from mmskf.apis.config import model_index
+from mmskf.evaluation import NOT_MEASURED
+
+SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
+PLACE = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
+
+
+def markdown(header, rows):
+    """A table in Markdown."""
+    return ''.join(f'| {" | ".join(str(cell) for cell in line)} |\n' for line in (header, ['---'] * len(header), *rows))
+
+
+def link(model, page):
+    """The name of a model, linked to its config from a page."""
+    return f'[{model["Name"]}]({"" if page.parent == config_root() else "../"}{model["Config"].removeprefix("configs/")})'
+
+
+def models(entries, page):
+    """What a method's networks cost, without and with the knowledge bank."""
+    rows = []
+    for model in entries:
+        facts = model['Metadata']
+        bank = [f'{facts["Parameters with SKB"]:,}', f'{facts["GMACs with SKB"]:.2f}'] if 'GMACs with SKB' in facts else ['', '']
+        rows.append([facts['Model'], link(model, page), facts['Training Data'], f'{facts["Parameters"]:,}', bank[0],
+                     f'{facts["GMACs"]:.2f}', bank[1]])
+    return markdown(['model', 'config', 'data', 'parameters', 'with the SKB', 'GMACs', 'with the SKB'], rows)
+
+
+def scores(entries, page):
+    """What the paper prints of a method, and what was measured here."""
+    rows = []
+    for model in entries:
+        ours = [result for result in model['Results'] if result['Dataset'] == model['Metadata']['Training Data']]
+        for paper in model['Paper Results']:
+            row = [link(model, page), paper['Dataset']]
+            for score in SCORES:
+                row.append(f'{paper["Metrics"][score]:.3f}')
+                measured = ours[0]['Metrics'].get(score) if ours else None
+                row.append(NOT_MEASURED if measured is None else f'{measured:.3f}')
+            rows.append(row)
+    return markdown(['config', 'test set', *(f'{score}{who}' for score in SCORES for who in (', paper', ', ours'))], rows)
+
+
+def counts(entries, page):
+    """Parameters of all models beside the paper's, one row a model."""
+    rows = {}
+    for model in entries:
+        facts = model['Metadata']
+        name = f'[{facts["Model"]}]({Path(model["Metafile"]).parent.name}/README.md)'
+        rows.setdefault(name, [name, f'{facts["Parameters"]:,}', f'{facts["Parameters"] / 1e6:.2f}',
+                               f'{model["Paper Parameters (M)"]:.2f}', model.get('Parameters Differ', '')])
+    return markdown(['model', 'parameters', 'in M', 'paper (M)', 'why they differ'], rows.values())
+
+
+TABLES = dict(models=models, scores=scores, counts=counts)
+
+
+def fill(page):
+    """The text of a page with its tables made anew."""
+    entries = [model for model in model_index()
+               if page.parent == config_root() or Path(model['Metafile']).parent.name == page.parent.name]
+    return PLACE.sub(lambda match: match[1] + TABLES[match[2]](entries, page) + match[3], page.read_text())
+
+
+def main(args=None):
+    parser = argparse.ArgumentParser(description='Write the tables of the model pages from the model index')
+    parser.add_argument('--check', action='store_true', help='write nothing, and say which pages are not up to date')
+    args = parser.parse_args(args)
+    pages = [config_root() / 'README.md', *sorted(config_root().glob('*/README.md'))]
+    old = [page for page in pages if fill(page) != page.read_text()]
+    for page in old:
+        print(f'{page} {"is not up to date" if args.check else "written"}')
+        if not args.check:
+            page.write_text(fill(page))
+    return len(old) if args.check else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main() > 0)
