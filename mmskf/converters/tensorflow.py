@@ -44,7 +44,7 @@ def read_bundle(index: Union[str, Path]) -> Dict[str, Tensor]:
     shards = dict(read_message(table.pop(b'', b''))).get(1, 0)
     variables, contents = {}, {}
     for name, value in table.items():
-        name, entry = name.decode(), dict(read_message(value))
+        name, entry = name.decode(errors='replace'), dict(read_message(value))
         if entry.get(1) == STRING:
             continue
         if entry.get(1) not in DTYPES or 7 in entry:

@@ -9,7 +9,7 @@ from mmskf.models.necks import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Relighting, SemanticPrior
 
-from ..retinex_generator import Prior, RetinexGenerator
+from ..retinex_generator import Prior, RetinexGenerator, start_as_tensorflow
 
 
 class DecomNet(nn.Module):
@@ -95,8 +95,8 @@ class RetinexNet(RetinexGenerator):
     Args:
         form (str): 'tf' adds the skips, as the authors' code; 'port' concatenates them, as the PyTorch ports.
             Defaults to 'tf'.
-        padding_mode (str): Of the convolutions of the port. Its code says 'replicate', which the PyTorch it was written for
-            ignored: its released weights were made with 'zeros'. Defaults to 'zeros'.
+        padding_mode (str): Of the convolutions of the port, whose code says 'replicate'; PyTorch 1.1, which it was written
+            for, ignored that and padded with 'zeros'. Defaults to 'zeros'.
         se (dict, optional): SE modules at 1/4, 1/2 and 1/1 (see :class:`SEModuleList`). Defaults to None.
         denoise (float, optional): As in :class:`RetinexGenerator`. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
@@ -119,6 +119,8 @@ class RetinexNet(RetinexGenerator):
             raise ValueError(f"padding_mode={padding_mode!r} needs form='port': the TensorFlow form pads with zeros")
         self.decom = DecomNet(padding_mode)
         self.relight = RelightNet(form, padding_mode, se)
+        if form == 'tf':
+            start_as_tensorflow(self)
 
     def enhance(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor]) -> Relighting:
         """Testing; the ground truth is not looked at."""
