@@ -88,6 +88,21 @@ def test_attention():
     assert torch.allclose(outputs[0][2], mean.expand(12, -1))
 
 
+def kept_for_backward(attention, length):
+    """Numbers that one forward pass keeps for its backward pass."""
+    sizes = []
+    tokens, reliable = torch.rand(1, length, 32), torch.rand(1, length) > 0.5
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()), lambda x: x):
+        attention(tokens, reliable)
+    return sum(sizes)
+
+
+def test_memory_of_attention_grows_linearly():
+    """The scores of 2,000 tokens in 8 heads would be 32 million numbers."""
+    attention = SNRGuidedAttention(32)
+    assert kept_for_backward(attention, 2000) < 2.1 * kept_for_backward(attention, 1000)
+
+
 @pytest.fixture(scope='module')
 def small():
     return SNRNet(channels=8, layers=2).eval()
