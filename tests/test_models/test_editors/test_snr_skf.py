@@ -63,8 +63,8 @@ def test_end_to_end_in_testing(whole, monkeypatch):
 
 
 def test_end_to_end_in_training(whole, monkeypatch):
-    """The loss with its gradients. In float64, and with the float32 map of the reference, which rounding changes a lot: a ReLU
-    on its edge makes float32 gradients depend on the number of threads."""
+    """The loss with its gradients. In float64, since a ReLU on its edge makes float32 gradients depend on the number of
+    threads; but with the float32 map of the reference, which rounding changes a lot."""
     golden, case = Golden('e2e_snr_skf'), 'batch2_64x96'
     inputs = {name: value.double() for name, value in golden.inputs(case).items()}
     monkeypatch.setattr(snr_net, 'snr_map', lambda image, blurred: inputs['mask'])
