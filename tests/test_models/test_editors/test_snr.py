@@ -57,7 +57,8 @@ def test_map_of_known_images():
     flat = torch.tensor([0.2, 0.4]).reshape(1, 1, 1, 2).expand(1, 3, 1, 2)
     assert torch.allclose(snr_map(flat, flat), torch.tensor([0.5, 1.]).reshape(1, 1, 1, 2), atol=1e-6)
     noisy = torch.tensor([0.4, 0.4 + 9e-4]).reshape(1, 1, 1, 2).expand(1, 3, 1, 2)
-    assert torch.allclose(snr_map(noisy, torch.full_like(noisy, 0.4)), torch.tensor([1., 0.1]).reshape(1, 1, 1, 2), atol=1e-3)
+    ratios = snr_map(noisy, torch.full_like(noisy, 0.4))
+    assert torch.allclose(ratios, torch.tensor([1., 0.1]).reshape(1, 1, 1, 2), atol=1e-3)
 
 
 def test_blur_mirrors_without_repeating_the_border():
@@ -86,6 +87,21 @@ def test_attention():
     assert torch.allclose(*gradients)
     mean = attention.project_out(attention.value(attention.norm(tokens[2])).mean(dim=0))
     assert torch.allclose(outputs[0][2], mean.expand(12, -1))
+
+
+def kept_for_backward(attention, length):
+    """Numbers that one forward pass keeps for its backward pass."""
+    sizes = []
+    tokens, reliable = torch.rand(1, length, 32), torch.rand(1, length) > 0.5
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()), lambda x: x):
+        attention(tokens, reliable)
+    return sum(sizes)
+
+
+def test_memory_of_attention_grows_linearly():
+    """The scores of 2,000 tokens in 8 heads would be 32 million numbers."""
+    attention = SNRGuidedAttention(32)
+    assert kept_for_backward(attention, 2000) < 2.1 * kept_for_backward(attention, 1000)
 
 
 @pytest.fixture(scope='module')

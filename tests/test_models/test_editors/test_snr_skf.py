@@ -5,9 +5,11 @@ import torch
 from golden import Golden
 from mmengine.logging import MessageHub
 
-from mmskf.apis import init_model
+from mmskf.apis import init_model, load_config
 from mmskf.converters import CONVERSIONS
+from mmskf.models import SNRNet
 from mmskf.models.editors.snr import snr_net
+from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
 CASES = ['a_64x96', 'b_72x104', 'c_mixed_mask_64x96']
@@ -61,8 +63,8 @@ def test_end_to_end_in_testing(whole, monkeypatch):
 
 
 def test_end_to_end_in_training(whole, monkeypatch):
-    """The loss with its gradients. In float64, and with the float32 map of the reference, which rounding changes a lot: a ReLU
-    on its edge makes float32 gradients depend on the number of threads."""
+    """The loss with its gradients. In float64, since a ReLU on its edge makes float32 gradients depend on the number of
+    threads; but with the float32 map of the reference, which rounding changes a lot."""
     golden, case = Golden('e2e_snr_skf'), 'batch2_64x96'
     inputs = {name: value.double() for name, value in golden.inputs(case).items()}
     monkeypatch.setattr(snr_net, 'snr_map', lambda image, blurred: inputs['mask'])
@@ -98,3 +100,22 @@ def test_the_released_sch_loss_acts_in_every_50th_iteration(editor, iteration, t
 def test_where_the_se_modules_read(editor):
     """Deep with deep: 1/4 reads the 192 channels at 1/16, 1/1 the 48 channels at 1/4."""
     assert [module.semantic_channels for module in editor.generator.se] == [192, 96, 48]
+
+
+def test_the_released_training_starts_from_the_baseline(tmp_path):
+    """The baseline's weights arrive when a training begins, and the SE modules, which it lacks, keep their own."""
+    plain = SNRNet(channels=8, layers=1)
+    torch.save({'state_dict': {f'generator.{name}': weight for name, weight in plain.state_dict().items()}},
+               tmp_path / 'snr.pth')
+    cfg = load_config('snr_skf_lol_official').model.generator
+    assert cfg.init_cfg.checkpoint == 'checkpoints/snr_lol.pth'
+    cfg.update(channels=8, layers=1, _scope_='mmskf')
+    cfg.init_cfg.checkpoint = str(tmp_path / 'snr.pth')
+    cfg.se.semantic_channels = {0: 4, 1: 4, 2: 4}
+    guided = MODELS.build(cfg)
+    se = {name: weight.clone() for name, weight in guided.se.state_dict().items()}
+    assert not torch.equal(guided.to_rgb.weight, plain.to_rgb.weight)
+    guided.init_weights()
+    weights = guided.state_dict()
+    assert all(torch.equal(weights[name], weight) for name, weight in plain.state_dict().items())
+    assert all(torch.equal(weights[f'se.{name}'], weight) for name, weight in se.items())

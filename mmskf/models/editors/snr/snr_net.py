@@ -132,7 +132,7 @@ def conv(inputs: int, outputs: int, stride: int = 1, upsample: bool = False) -> 
 
 @MODELS.register_module()
 class SNRNet(BaseModule):
-    """SNR-LLIE-Net (Xu et al., CVPR 2022): what a pixel's neighbours cannot tell, because they are noise, is taken from afar.
+    """SNR-LLIE-Net (Xu et al., CVPR 2022): what noise hides in a pixel's neighbourhood is taken from afar.
 
     At a quarter of the resolution a convolutional branch (short range) and a transformer (long range) are mixed pixel by
     pixel by the signal-to-noise ratio of the image. Peak memory grows linearly with the number of pixels; the time that the
@@ -163,8 +163,8 @@ class SNRNet(BaseModule):
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
         if size_divisor % 4:
-            raise ValueError(f'size_divisor of SNRNet is {size_divisor}, but the network halves the image twice: set it to 16 '
-                             '(recommended) or another multiple of 4')
+            raise ValueError(f'size_divisor of SNRNet is {size_divisor}, but the network halves the image twice: set it to '
+                             '16 (recommended) or another multiple of 4')
         self.size_divisor = size_divisor
         self.shallow = conv(3, channels)
         self.down2 = conv(channels, channels, stride=2)
