@@ -91,6 +91,11 @@ class StagedTrainLoop(IterBasedTrainLoop):
         self.runner.logger.info(
             f'Stage {number + 1} of {len(self.stages)}: {stage.name}, {stage.end - stage.begin} iterations'
             + (f', of which {done} are done: their images are skipped' if done else ''))
+        if done == 0:
+            # The means over the last iterations, which the log shows, are of one stage only.
+            scalars = self.runner.message_hub.log_scalars
+            for name in [name for name in scalars if name.startswith('train/')]:
+                del scalars[name]
         # What is drawn in this process depends on the stage alone, not on what was before it: a resumed training can repeat it.
         set_random_seed(self.runner.seed + number, diff_rank_seed=self.runner._randomness_cfg.get('diff_rank_seed', False))
         if number > 0:
