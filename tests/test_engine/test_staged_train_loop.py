@@ -39,7 +39,6 @@ train_cfg = dict(
         dict(name='relight', iters=3)
     ],
     val_interval=3)
-log_processor = dict(type='StagedLogProcessor')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2))
 # The learning rate of the first stage falls, the second stage has its own.
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[2], gamma=0.1),
