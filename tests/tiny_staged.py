@@ -3,6 +3,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import nn
 
+from mmskf.models.discriminators import SADiscriminator
 from mmskf.models.necks import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Decomposition, Relighting
@@ -34,3 +35,9 @@ class TinyRetinexNet(BaseModule):
 
     def _decompose(self, image):
         return self.decom(image).split([3, 1], dim=1)
+
+
+@MODELS.register_module()
+class ThinDiscriminator(SADiscriminator):
+    """The discriminator of the SA loss, a sixteenth as wide."""
+    widths = tuple(width // 16 for width in SADiscriminator.widths)

@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from mmskf import registry
+from mmskf.engine.loops import stage_dataloader
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -86,14 +87,24 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 
 
 def datasets(cfg: Config) -> Iterator[ConfigDict]:
-    """Every data set of a config, also those in lists of loaders and inside wrappers."""
+    """Every data set of a config, also those in lists of loaders, inside wrappers and of single stages of a training."""
+    loaders = []
     for name in DATALOADERS:
-        loaders = cfg.get(name) or []
-        for loader in [loaders] if isinstance(loaders, dict) else loaders:
-            dataset = loader.dataset
-            while 'dataset' in dataset:
-                dataset = dataset.dataset
-            yield from dataset.get('datasets', [dataset])
+        found = cfg.get(name) or []
+        loaders += [found] if isinstance(found, dict) else found
+    stages = (cfg.get('train_cfg') or {}).get('stages', [])
+    loaders += [stage.dataloader for stage in stages if 'dataset' in stage.get('dataloader', {})]
+    for loader in loaders:
+        dataset = loader.dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        yield from dataset.get('datasets', [dataset])
+
+
+def train_dataloader(cfg: Config) -> ConfigDict:
+    """The data loader that a config trains with; of a training in stages, that of the last one, which yields the image."""
+    stages = (cfg.get('train_cfg') or {}).get('stages')
+    return stage_dataloader(cfg.train_dataloader, stages[-1]) if stages else cfg.train_dataloader
 
 
 def check_options(cfg: Config, options: dict):

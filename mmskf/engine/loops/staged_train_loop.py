@@ -2,12 +2,11 @@ from copy import deepcopy
 from itertools import accumulate
 from typing import NamedTuple, Optional, Sequence, Tuple
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, LogProcessor, set_random_seed
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import nn
-from torch.utils.data import DataLoader
 
 from mmskf.registry import LOG_PROCESSORS, LOOPS
 
@@ -33,7 +32,8 @@ class StagedTrainLoop(IterBasedTrainLoop):
         dataloader (dict): ``train_dataloader`` of the Runner.
         stages (list[dict]): One for each stage of the model, in its order. ``name``: as the model has it. ``iters``: how many
             iterations; 0 skips it, for a model that starts from weights (``load_from``). ``dataloader``: optional, what
-            differs from ``train_dataloader``, field by field as a config differs from its base.
+            differs from ``train_dataloader``, field by field as a config differs from its base; an item of a list is named by
+            its index, as in ``dataset=dict(pipeline={'2': dict(crop_size=48)})``.
         val_begin (int, optional): The first iteration with a validation. Defaults to None: the first one of the last stage,
             since there is no enhanced image before.
         **kwargs: See ``mmengine.runner.IterBasedTrainLoop``.
@@ -52,7 +52,8 @@ class StagedTrainLoop(IterBasedTrainLoop):
         ends = list(accumulate(stage['iters'] for stage in stages))
         self.stages = [Stage(stage['name'], end - stage['iters'], end) for stage, end in zip(stages, ends)]
         # All of them at once, so that a folder that does not exist stops the training before it starts.
-        self.dataloaders = [build_dataloader(runner, dataloader, stage.get('dataloader') or {}, number)
+        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
+        self.dataloaders = [runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed)
                             for number, stage in enumerate(stages)]
         if val_begin is None:
             val_begin = self.stages[-1].begin + 1
@@ -91,6 +92,11 @@ class StagedTrainLoop(IterBasedTrainLoop):
         self.runner.logger.info(
             f'Stage {number + 1} of {len(self.stages)}: {stage.name}, {stage.end - stage.begin} iterations'
             + (f', of which {done} are done: their images are skipped' if done else ''))
+        if done == 0:
+            # The means over the last iterations, which the log shows, are of one stage only.
+            scalars = self.runner.message_hub.log_scalars
+            for name in [name for name in scalars if name.startswith('train/')]:
+                del scalars[name]
         # What is drawn in this process depends on the stage alone, not on what was before it: a resumed training can repeat it.
         set_random_seed(self.runner.seed + number, diff_rank_seed=self.runner._randomness_cfg.get('diff_rank_seed', False))
         if number > 0:
@@ -122,12 +128,11 @@ def check_stages(stages: Sequence[dict], model: nn.Module):
                          'give these, in this order; a stage with iters=0 is skipped')
 
 
-def build_dataloader(runner, base: dict, changes: dict, number: int) -> DataLoader:
-    """The data loader of a stage: that of the Runner with some fields changed, and with random numbers of its own."""
+def stage_dataloader(base: dict, stage: dict) -> ConfigDict:
+    """The config of a stage's data loader: that of the Runner, with the fields changed that the stage's own names."""
     cfg = Config(dict(dataloader=deepcopy(base)))
-    cfg.merge_from_dict(dict(dataloader=deepcopy(changes)))
-    return runner.build_dataloader(
-        cfg.dataloader, runner.seed + number, runner._randomness_cfg.get('diff_rank_seed', False))
+    cfg.merge_from_dict(dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    return cfg.dataloader
 
 
 @LOG_PROCESSORS.register_module()

@@ -1,6 +1,7 @@
 from .drbn import DRBNNet
 from .hwmnet import HWMNet
 from .kind import KinD
+from .kind import KinD, KinDEditor
 from .kindpp import KinDPlusPlus
 from .llflow import FlowOutputs, LLFlow, LLFlowNet
 from .retinexnet import RetinexNet
@@ -9,6 +10,6 @@ from .snr import SNRNet
 from .staged_editor import StagedEditor
 
 __all__ = [
-    'DRBNNet', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDPlusPlus', 'LLFlow', 'LLFlowNet', 'RetinexNet', 'SKFEditor',
-    'SNRNet', 'StagedEditor'
+    'DRBNNet', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDPlusPlus', 'LLFlow', 'LLFlowNet', 'RetinexNet',
+    'SKFEditor', 'SNRNet', 'StagedEditor'
 ]
