@@ -110,8 +110,9 @@ def row_config(name, args):
     for loader in (cfg.train_dataloader, *(stage.get('dataloader', {}) for stage in cfg.train_cfg.get('stages', []))):
         if args.batch_size and 'batch_size' in loader:
             loader.batch_size = args.batch_size
-        for step in loader.get('dataset', {}).get('pipeline', []):
-            if args.crop and step.type == 'RandomCrop':
+        pipeline = loader.get('dataset', {}).get('pipeline', [])
+        for step in pipeline.values() if isinstance(pipeline, dict) else pipeline:  # a stage names what differs by its index
+            if args.crop and 'crop_size' in step:
                 step.crop_size = args.crop
     if args.amp:
         use_amp(cfg)
