@@ -43,7 +43,7 @@ def scores(entries, page):
     rows = []
     for model in entries:
         ours = [result for result in model['Results'] if result['Dataset'] == model['Metadata']['Training Data']]
-        for paper in model['Paper Results']:
+        for paper in model.get('Paper Results', []):
             row = [link(model, page), paper['Dataset']]
             for score in SCORES:
                 row.append(f'{paper["Metrics"][score]:.3f}')
@@ -57,6 +57,8 @@ def counts(entries, page):
     """Parameters of all models beside the paper's, one row a model."""
     rows = {}
     for model in entries:
+        if 'Paper Parameters (M)' not in model:
+            continue
         facts = model['Metadata']
         name = f'[{facts["Model"]}]({Path(model["Metafile"]).parent.name}/README.md)'
         rows.setdefault(name, [name, f'{facts["Parameters"]:,}', f'{facts["Parameters"] / 1e6:.2f}',
