@@ -36,4 +36,31 @@ CONVERSIONS = {
             *((rf'fuseblk_{i + 1}\.', f'se.{i}.') for i in range(3)),
             *DRBN_RENAMES,
         ]),
+    'hwmnet':
+    Conversion(
+        model='baseline/hwmnet_lol',
+        renames=[
+            (r'^conv_01\.', 'stem.'),
+            (r'^down_path\.(\d)\.downsample\.conv1\.', r'downs.\1.1.'),
+            (r'^up_path\.(\d)\.up\.conv1\.', r'ups.\1.1.'),
+            (r'^down_path\.(\d)\.', r'encoder.\1.'),
+            (r'^up_path\.(\d)\.conv_block\.', r'decoder.\1.'),
+            (r'\.tail\.', '.1.'),
+            (r'\.body\.0\.WSA\.conv_du\.0\.', '.0.spatial_attention.conv.'),
+            (r'\.body\.0\.WCA\.conv_du\.0\.', '.0.channel_attention.reduce.'),
+            (r'\.body\.0\.WCA\.conv_du\.2\.', '.0.channel_attention.expand.'),
+            (r'\.body\.0\.body\.0\.', '.0.conv1.'),
+            (r'\.body\.0\.body\.1\.', '.0.activation.'),
+            (r'\.body\.0\.body\.2\.', '.0.conv2.'),
+            (r'\.body\.0\.conv1x1\.', '.0.merge.'),
+            (r'\.body\.0\.conv3x3\.', '.0.fuse.'),
+            (r'\.body\.0\.conv1x1_final\.', '.0.shortcut.'),
+            (r'^skip_conv\.', 'skips.'),
+            (r'^bottom_conv\.', 'to_fusion.0.'),
+            *((rf'^conv_up\.{i}\.1\.', f'to_fusion.{i + 1}.') for i in range(3)),
+            (r'^final_ff\.conv_du\.', 'fusion.reduce.'),
+            (r'^final_ff\.fcs\.', 'fusion.expand.'),
+            (r'^last\.', 'to_rgb.'),
+        ],
+        dead=[r'.*\.activate\.weight']),  # body.1.weight once more: a block has one PReLU
 }

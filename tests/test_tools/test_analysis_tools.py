@@ -95,3 +95,34 @@ def test_benchmark_sch_compares_what_is_equal(tool):
         results[name] = value.item(), pred.grad
     assert results['SCHLoss'][0] == pytest.approx(results['naive'][0], rel=1e-5)
     assert torch.allclose(results['SCHLoss'][1], results['naive'][1], atol=1e-5 * results['naive'][1].abs().max())
+
+
+@pytest.mark.filterwarnings('ignore:.*semantics are random')
+def test_benchmark(tool, tmp_path, monkeypatch, capsys):
+    """A model with a knowledge bank, measured in this process: what is measured is what the model does."""
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = ['{ROOT}/configs/demo/drbn_skf_demo.py']\n"
+        f'import sys\nsys.path.insert(0, {str(ROOT / "tests")!r})\n'
+        'from tiny_segmentor import SEGMENTOR\n'
+        'del sys\n'
+        'model = dict(generator=dict(channels=4, growth=2), sa_loss=dict(patch_size=32),\n'
+        "             skb=dict(_delete_=True, type='SemanticKnowledgeBank', model=SEGMENTOR, checkpoint='nowhere.pth'))\n")
+    module = tool('tools/analysis_tools/benchmark')
+    results = {}
+
+    def keep(args, name, bf16):
+        return results.setdefault((name, bf16), module.measure(args, name, bf16))
+
+    monkeypatch.setattr(module, 'in_fresh_process', keep)
+    options = [str(config), '--size', '37x50', '--repeats', '1']
+    module.main([*options, '--runs', 'image', '--bf16'])
+    module.main([*options, '--runs', 'training', '--crop', '32', '--batch-size', '1'])
+    printed = capsys.readouterr().out
+    assert 'image, bfloat16' in printed and 'dB to float32' in printed and 'training, float32' in printed
+    for result in results.values():
+        assert 0 < result['skb'] < result['seconds']
+    full, half = results['image', False]['output'], results['image', True]['output']
+    assert full.shape == (1, 3, 37, 50) and not np.array_equal(full, half)
+    assert {'loss_recon', 'loss_SCH', 'loss_D_global'} < set(results['training', False]['output'])
+    assert module.psnr(np.full((2, 2), 0.5), np.full((2, 2), 0.6)) == pytest.approx(20)

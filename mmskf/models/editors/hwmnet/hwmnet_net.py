@@ -1,0 +1,185 @@
+from typing import Callable, Optional, Sequence, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mmskf.models.necks import SEModuleList
+from mmskf.registry import MODELS
+from mmskf.structures import SemanticPrior
+
+from .haar import haar, inverse_haar
+
+
+def enlarge(x: Tensor, factor: float) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode='bilinear', align_corners=False)
+
+
+class SpatialAttention(nn.Module):
+    """Scales every pixel by a number in (0, 1) that comes from its strongest and its mean channel.
+
+    Shape:
+        (N, C, H, W) -> (N, C, H, W)
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 5, padding=2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.amax(dim=1, keepdim=True), x.mean(dim=1, keepdim=True)], dim=1)
+        return x * self.conv(pooled).sigmoid()
+
+
+class ChannelAttention(nn.Module):
+    """Scales every channel by a number in (0, 1) that comes from the means of all channels.
+
+    Shape:
+        (N, channels, H, W) -> (N, channels, H, W)
+    """
+
+    def __init__(self, channels: int, reduction: int = 16):
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, channels // reduction, 1, bias=False)
+        self.expand = nn.Conv2d(channels // reduction, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self.expand(F.relu(self.reduce(x.mean(dim=(2, 3), keepdim=True))))
+        return x * weights.sigmoid()
+
+
+class HalfWaveletAttentionBlock(nn.Module):
+    """Half-wavelet attention block of HWMNet: one half of the channels is refined in the wavelet domain.
+
+    Args:
+        channels (int): Channels of the input and the output, a multiple of 8.
+
+    Shape:
+        (N, channels, H, W), H and W even -> (N, channels, H, W)
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        bands = 2 * channels  # four of each channel of the half
+        self.conv1 = nn.Conv2d(bands, channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, bands, 3, padding=1, bias=False)
+        self.spatial_attention = SpatialAttention()
+        self.channel_attention = ChannelAttention(bands)
+        self.merge = nn.Conv2d(2 * bands, bands, 1, bias=False)
+        self.fuse = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(channels, channels, 1, bias=False)
+        self.activation = nn.PReLU()  # one for both places, as in the authors' code
+
+    def forward(self, x: Tensor) -> Tensor:
+        half, identity = x.chunk(2, dim=1)
+        bands = haar(half)
+        refined = self.conv2(self.activation(self.conv1(bands)))
+        refined = torch.cat([self.spatial_attention(refined), self.channel_attention(refined)], dim=1)
+        half = inverse_haar(self.merge(refined) + bands)
+        return self.activation(self.fuse(torch.cat([half, identity], dim=1))) + self.shortcut(x)
+
+
+class SelectiveKernelFusion(nn.Module):
+    """SKFF of MIRNet: a sum of several features whose weights, one for each channel, come from their means.
+
+    Args:
+        channels (int): Channels of each feature.
+        inputs (int): Number of features.
+        reduction (int): Of the channels in between. Defaults to 8.
+
+    Shape:
+        inputs times (N, channels, H, W) -> (N, channels, H, W)
+    """
+
+    def __init__(self, channels: int, inputs: int, reduction: int = 8):
+        super().__init__()
+        self.reduce = nn.Sequential(nn.Conv2d(channels, channels // reduction, 1, bias=False), nn.PReLU())
+        self.expand = nn.ModuleList(nn.Conv2d(channels // reduction, channels, 1, bias=False) for _ in range(inputs))
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        means = sum(feature.mean(dim=(2, 3), keepdim=True) for feature in features)
+        common = self.reduce(means)
+        weights = torch.stack([expand(common) for expand in self.expand]).softmax(dim=0)
+        return sum(weight * feature for weight, feature in zip(weights, features))
+
+
+def stage(inputs: int, outputs: int) -> nn.Sequential:
+    """One level of the encoder or the decoder."""
+    return nn.Sequential(HalfWaveletAttentionBlock(inputs), nn.Conv2d(inputs, outputs, 1))
+
+
+@MODELS.register_module()
+class HWMNet(BaseModule):
+    """HWMNet (Fan et al., ICIP 2022): a U-Net of half-wavelet attention blocks on M-Net's pyramids of inputs and outputs.
+
+    Every level of the encoder also sees the image at its own scale; what the bottom and every level of the decoder yield is
+    enlarged and fused. With SKF the SE modules stand on the outputs of the decoder, before the next level and the fusion see
+    them.
+
+    Args:
+        channels (int): Width at full resolution, a multiple of 8; it doubles with every level. Defaults to 96.
+        depth (int): Levels. Defaults to 4.
+        se (dict, optional): SE modules on the outputs of the decoder, coarse to fine: at 1/4, 1/2 and 1/1 for a depth of 4
+            (see :class:`SEModuleList`). Defaults to None.
+        init_cfg (dict, optional): As in :class:`BaseModule`.
+
+    Shape:
+        (N, 3, H, W) in [0, 1], H and W multiples of ``size_divisor`` = 2^depth -> (N, 3, H, W), unclamped
+
+    Raises:
+        ValueError: If ``channels`` is no multiple of 8.
+    """
+
+    def __init__(self, channels: int = 96, depth: int = 4, se: Optional[dict] = None, init_cfg: Optional[dict] = None):
+        super().__init__(init_cfg)
+        if channels % 8:
+            raise ValueError(f'channels of HWMNet is {channels}, expected a multiple of 8: its attention divides them by 8')
+        self.size_divisor = 2**depth  # the wavelet halves the deepest level once more
+        widths = [channels * 2**i for i in range(depth)]
+        *_, bottom = widths
+        upwards = widths[-2::-1]
+
+        self.stem = nn.Conv2d(3, channels, 3, padding=1)
+        self.encoder = nn.ModuleList(
+            stage(width if i == 0 else widths[i - 1] + channels, width) for i, width in enumerate(widths))
+        self.downs = nn.ModuleList(
+            nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(4 * width, width, 1)) for width in widths[:-1])
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(width // 2, width, 1)) for width in upwards)
+        self.skips = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in upwards)
+        self.decoder = nn.ModuleList(stage(2 * width, width) for width in upwards)
+        self.se = SEModuleList(se, channels=upwards)
+        self.to_fusion = nn.ModuleList(nn.Conv2d(width, channels, 3, padding=1) for width in (bottom, *upwards))
+        self.fusion = SelectiveKernelFusion(channels, inputs=depth)
+        self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self,
+                inputs: Tensor,
+                prior: Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None] = None) -> Tensor:
+        """Enhances a batch of images.
+
+        Args:
+            inputs (Tensor): Low-light images (N, 3, H, W) in [0, 1].
+            prior (SemanticPrior or callable, optional): A callable is given the inputs: there is no earlier result.
+
+        Returns:
+            Tensor: The enhanced images (N, 3, H, W), unclamped.
+        """
+        if callable(prior):
+            prior = prior(inputs)
+        image, skips = inputs, []
+        x = self.encoder[0](self.stem(image))
+        for down, level in zip(self.downs, self.encoder[1:]):
+            skips.append(x)
+            image = enlarge(image, 0.5)
+            x = level(torch.cat([down(x), self.stem(image)], dim=1))
+
+        scale = 2**len(skips)
+        # The bottom alone is enlarged after its convolution: there its many channels cost least.
+        features = [enlarge(self.to_fusion[0](x), scale)]
+        for i, (up, skip, level, convolve) in enumerate(zip(self.ups, self.skips, self.decoder, self.to_fusion[1:])):
+            x = self.se(i, level(torch.cat([up(x), skip(skips.pop())], dim=1)), prior)
+            scale //= 2
+            features.append(convolve(enlarge(x, scale) if scale > 1 else x))
+        return inputs + self.to_rgb(self.fusion(features))

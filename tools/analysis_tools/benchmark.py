@@ -1,0 +1,189 @@
+"""Measures a model: ``benchmark.py configs/skf/hwmnet_skf_lol.py --size 400x600 --batch-size 2 --crop 128 --bf16``.
+
+Seconds and peak memory of enhancing one image and of one training step, and how many of the seconds pass in the knowledge
+bank. The pictures are made up, and so are the weights unless a checkpoint is given; the knowledge bank's are never read. Data
+loading is left out. Each row gets a fresh process, so that none finds memory that another has warmed.
+
+Peak memory is all that the model needs beyond the libraries: weights, features, and in training gradients and the
+optimizers' state; on a CPU (Linux) resident memory, on a GPU what its tensors take.
+"""
+import argparse
+import statistics
+import sys
+import time
+import warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, whichever is installed
+
+import cv2
+import numpy as np
+import torch
+from benchmark_sch import read_peak, reset_peak, synchronize
+from mmcv.transforms import Compose
+from mmengine.config import DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
+
+from mmskf.apis import init_model, load_config
+from mmskf.apis.config import datasets
+
+WARM_UP = 1  # runs that are not timed: they make caches and the optimizers' state
+
+
+def parse_size(text):
+    height, width = (int(number) for number in text.split('x'))
+    return height, width
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description='Measure seconds and peak memory per image and per training step.')
+    parser.add_argument('config', help='path or name of a config')
+    parser.add_argument('--checkpoint', help='path or URL of the weights (default: random ones)')
+    parser.add_argument('--runs', nargs='+', choices=['image', 'training'], default=['image', 'training'],
+                        help='what to measure (default: both)')
+    parser.add_argument('--size', type=parse_size, default=(400, 600), metavar='HEIGHTxWIDTH',
+                        help='of the image (default: 400x600)')
+    parser.add_argument('--batch-size', type=int, help="of the training step (default: the config's)")
+    parser.add_argument('--crop', type=int, help="side of the training crops (default: the config's)")
+    parser.add_argument('--bf16', action='store_true',
+                        help='measure under autocast to bfloat16 too, and how far its image is from that of float32')
+    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
+                        help='threads of the CPU (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='timed runs, of which the median is shown (default: 5)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    return parser.parse_args(args)
+
+
+def make_sample(pipeline, size, index=0):
+    """What a config's pipeline makes of a smooth picture of (height, width) and the same at a fifth of the light."""
+    coarse = np.random.default_rng(index).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    bright = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return Compose(pipeline)(dict(img=bright // 5, gt=bright, key=f'{index}'))
+
+
+def image_run(model, cfg, args, bf16):
+    """A function that enhances one image and returns it, (1, 3, H, W)."""
+    pipeline = next(datasets(dict(test_dataloader=cfg.test_dataloader))).pipeline
+    data = model.data_preprocessor(pseudo_collate([make_sample(pipeline, args.size)]), training=False)
+
+    def run():
+        with torch.inference_mode(), torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=bf16):
+            return model(**data, mode='tensor')
+
+    return run
+
+
+def training_run(model, cfg, args, bf16):
+    """A function that takes one training step, with the config's optimizers."""
+    pipeline = next(datasets(dict(train_dataloader=cfg.train_dataloader))).pipeline
+    crops = [step for step in pipeline if 'crop_size' in step]
+    for step in crops:
+        step.crop_size = args.crop or step.crop_size
+    size = (crops[0].crop_size, ) * 2 if crops else args.size
+    batch_size = args.batch_size or cfg.train_dataloader.batch_size
+    data = pseudo_collate([make_sample(pipeline, size, index) for index in range(batch_size)])
+    wrappers = [cfg.optim_wrapper] if 'optimizer' in cfg.optim_wrapper else [
+        wrapper for wrapper in cfg.optim_wrapper.values() if isinstance(wrapper, dict)]
+    for wrapper in wrappers if bf16 else []:
+        wrapper.type = 'mmskf.Bf16OptimWrapper'
+    optimizers = build_optim_wrapper(model.train(), cfg.optim_wrapper)
+    return lambda: model.train_step(data, optimizers)
+
+
+RUNS = dict(image=image_run, training=training_run)
+
+
+def watch(module, device):
+    """A list that grows by the seconds of every call of a module; empty without a module."""
+    started, seconds = [], []
+
+    def enter(*_):
+        synchronize(device)
+        started.append(time.perf_counter())
+
+    def leave(*_):
+        synchronize(device)
+        seconds.append(time.perf_counter() - started.pop())
+
+    if module is not None:
+        module.register_forward_pre_hook(enter)
+        module.register_forward_hook(leave)
+    return seconds
+
+
+def measure(args, name, bf16):
+    """Measures one run; to be called in a fresh process.
+
+    Returns:
+        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``memory`` (bytes); ``output``: the
+        enhanced image (1, 3, H, W) in float32, or the logs of the last training step.
+    """
+    torch.manual_seed(0)
+    device = torch.device(args.device)
+    cfg = load_config(args.config, args.cfg_options)
+    if cfg.model.get('skb'):
+        cfg.model.skb.checkpoint = None
+    before = reset_peak(device)
+    model = init_model(cfg, args.checkpoint, args.device)
+    run = RUNS[name](model, cfg, args, bf16)
+    in_bank = watch(getattr(model, 'skb', None), device)
+    seconds, shares = [], []
+    for _ in range(WARM_UP + args.repeats):
+        in_bank.clear()
+        synchronize(device)
+        start = time.perf_counter()
+        output = run()
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+        shares.append(sum(in_bank))
+    return dict(
+        seconds=statistics.median(seconds[WARM_UP:]),
+        skb=statistics.median(shares[WARM_UP:]),
+        memory=read_peak(device) - before,
+        output=output.float().cpu().numpy() if name == 'image' else {key: value.item() for key, value in output.items()})
+
+
+def prepare(threads):
+    """Settings of the process that measures."""
+    torch.set_num_threads(threads)
+    warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
+    MMLogger.get_current_instance().setLevel('WARNING')  # the optimizers' constructor talks
+
+
+def in_fresh_process(args, name, bf16):
+    with ProcessPoolExecutor(1, get_context('spawn'), initializer=prepare, initargs=(args.threads, )) as pool:
+        return pool.submit(measure, args, name, bf16).result()
+
+
+def psnr(image, reference):
+    """Of two images as they would be shown, clipped to [0, 1], in dB."""
+    difference = np.clip(image, 0, 1) - np.clip(reference, 0, 1)
+    with np.errstate(divide='ignore'):
+        return -10 * np.log10(np.square(difference).mean())
+
+
+def main(args=None):
+    args = parse_args(args)
+    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
+    print(f'{args.config}, {args.checkpoint or "random weights"}, {where}, median of {args.repeats}')
+    print(f'{"":24}{"seconds":>10}{"in the SKB":>12}{"peak memory":>14}')
+    for name in args.runs:
+        full = None
+        for bf16 in (False, True) if args.bf16 else (False, ):
+            result = in_fresh_process(args, name, bf16)
+            row = f'{name + (", bfloat16" if bf16 else ", float32"):24}{result["seconds"]:10.3f}{result["skb"]:12.3f}'
+            row += f'{result["memory"] / 2**20:11.0f} MB'
+            if name == 'image' and bf16:
+                row += f'   {psnr(result["output"], full["output"]):.1f} dB to float32'
+            print(row, flush=True)
+            full = full or result
+
+
+if __name__ == '__main__':
+    main()
