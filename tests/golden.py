@@ -24,6 +24,12 @@ def shared(path):
     return path
 
 
+def golden_file(name):
+    """The path of a golden file; the test skips where it is absent."""
+    path = next((folder / name for folder in FOLDERS if (folder / name).exists()), None)
+    return path or pytest.skip(f'golden file {name} is not here')
+
+
 class Golden:
     """One golden set.
 
@@ -32,11 +38,8 @@ class Golden:
     """
 
     def __init__(self, name):
-        folder = next((folder for folder in FOLDERS if (folder / f'{name}.json').exists()), None)
-        if folder is None:
-            pytest.skip(f'golden file {name} is not here')
-        self.meta = json.loads((folder / f'{name}.json').read_text())
-        self.data = np.load(folder / f'{name}.npz')
+        self.meta = json.loads(golden_file(f'{name}.json').read_text())
+        self.data = np.load(golden_file(f'{name}.npz'))
 
     @property
     def cases(self):

@@ -13,6 +13,26 @@ DRBN_RENAMES = [
     (r'Up([12])', r'up\1'),
 ]
 
+LLFLOW_DEAD = [r'RRDB\.(downconv3|HRconv|conv_last|awb_para)\..*', r'flowUpsamplerNet\.f\..*']
+
+
+def llflow_renames(steps):
+    """The authors number all layers of the flow: at each level a squeeze, two steps without condition, then ``steps``."""
+    return [
+        *SE_RENAMES,
+        *((rf'^att_block_{i + 1}\.', f'se.{i}.') for i in range(3)),
+        (r'^RRDB\.', 'encoder.'),
+        (r'RRDB_trunk\.(\d+)\.RDB', r'blocks.\1.rdb'),
+        (r'downconv1', 'down4'),
+        (r'downconv2', 'down8'),
+        (r'fine_tune_color_map\.0', 'to_color_map'),
+        *((rf'^flowUpsamplerNet\.layers\.{level * (3 + steps) + 1 + step}\.', f'flow.levels.{level}.{step}.')
+          for level in range(3) for step in range(2 + steps)),
+        (r'affine\.fFeatures', 'injector.net'),
+        (r'affine\.fAffine', 'coupling.net'),
+    ]
+
+
 CONVERSIONS = {
     'hrnet_w48_pascal59':
     Conversion(
@@ -63,4 +83,9 @@ CONVERSIONS = {
             (r'^last\.', 'to_rgb.'),
         ],
         dead=[r'.*\.activate\.weight']),  # body.1.weight once more: a block has one PReLU
+    **{
+        f'llflow_{size}{skf}': Conversion(model=config, renames=llflow_renames(steps), dead=LLFLOW_DEAD)
+        for size, steps in (('s', 4), ('l', 12))
+        for skf, config in (('', f'baseline/llflow_{size}_lol'), ('_skf', f'skf/llflow_{size}_skf_lol_official'))
+    },
 }

@@ -1,5 +1,6 @@
 from .drbn import DRBNNet
 from .hwmnet import HWMNet
+from .llflow import FlowOutputs, LLFlow, LLFlowNet
 from .skf_editor import SKFEditor
 
-__all__ = ['DRBNNet', 'HWMNet', 'SKFEditor']
+__all__ = ['DRBNNet', 'FlowOutputs', 'HWMNet', 'LLFlow', 'LLFlowNet', 'SKFEditor']

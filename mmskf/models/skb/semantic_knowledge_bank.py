@@ -16,6 +16,11 @@ PROBE_SIZE = 64
 AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
+def log_image(image: Tensor) -> Tensor:
+    """An image in [0, 1] in the logarithmic domain, as LLFlow and its knowledge bank see it: log(max(x + 1e-3, 1e-3))."""
+    return torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))
+
+
 @MODELS.register_module()
 class SemanticKnowledgeBank(nn.Module):
     """The semantic knowledge bank (SKF, Sec. 3.1 and Eq. 1): a frozen segmentation network that yields semantic priors.
@@ -33,7 +38,7 @@ class SemanticKnowledgeBank(nn.Module):
         model (dict, optional): The segmentor itself, or where ``config`` is given what to change in its ``model``. Types
             without a prefix are mmsegmentation's.
         checkpoint (str, optional): Path, URL or ``mmskf://...`` of the segmentor's weights. Defaults to None: random ones.
-        input (str): What the segmentor looks at: 'linear' is the image, 'log' is log(max(x + 1e-3, 1e-3)), as the released
+        input (str): What the segmentor looks at: 'linear' is the image, 'log' is its :func:`log_image`, as the released
             code of LLFlow has it. Defaults to 'linear'.
         mean_std (str, optional): 'model' brings the image to 0..255 and normalises it by mean and std of the segmentor's own
             data preprocessor; None feeds it as it is, as all released code of SKF does. Defaults to 'model'.
@@ -82,6 +87,7 @@ class SemanticKnowledgeBank(nn.Module):
                              'or skb.fuse_conv_bn=False')
         self.name = config or 'skb.model'
         self.checkpoint = checkpoint
+        self.bn = bn
         self.input = input
         self.mean_std = mean_std
         self.size_divisor = size_divisor
@@ -114,11 +120,13 @@ class SemanticKnowledgeBank(nn.Module):
 
         Raises:
             RuntimeError: If the checkpoint cannot be read or does not fit, at the first call.
+            ValueError: If the image is too small for ``bn='batch'``.
         """
         if not self.loaded:
             self.load()
         height, width = image.shape[-2:]
         x = self._prepare(image)
+        self._check_size(x)
         if self.autocast is None:
             features, logits = self._segment(x)
         else:
@@ -150,9 +158,16 @@ class SemanticKnowledgeBank(nn.Module):
             raise ValueError(f'The segmentor of {self.name} has no data_preprocessor with mean and std: give it one, or '
                              ' set skb.mean_std=None to feed it the image in [0, 1]')
 
+    def _check_size(self, x: Tensor):
+        stride = self._strides[-1]
+        if self.bn == 'batch' and max(x.shape[-2:]) <= stride and len(x) == 1:
+            raise ValueError(f"skb.bn='batch' normalises by the statistics of the batch, and one image of {x.shape[-1]}x"
+                             f'{x.shape[-2]} pixels has a single value a channel at 1/{stride} resolution: give a larger '
+                             "image, or set skb.bn='eval'")
+
     def _prepare(self, image: Tensor) -> Tensor:
         if self.input == 'log':
-            image = torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))
+            image = log_image(image)
         if self.mean_std == 'model':
             preprocessor = self.segmentor.data_preprocessor
             if not preprocessor.channel_conversion:

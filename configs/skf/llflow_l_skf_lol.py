@@ -1,0 +1,5 @@
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/datasets/lol_llflow.py', '../_base_/models/llflow_l_skf.py',
+    '../_base_/schedules/llflow_l_skf.py', '../skb/hrnet_w48_pascal_context.py'
+]
+model = dict(skb=_base_.skb)

@@ -1,0 +1,293 @@
+"""Layers of a conditional normalizing flow: ``forward(z, cond) -> (z, logdet)`` and ``inverse(z, cond) -> z``.
+
+z is (N, C, H, W), the condition (N, cond_channels, H, W); logdet (N,) is the logarithm of the absolute value of the
+Jacobian's determinant. z and logdet keep their type under autocast: only the networks inside may run in half precision.
+"""
+from typing import Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine import dist
+from mmengine.model import BaseModule, ModuleDict, ModuleList
+from torch import Tensor, nn
+
+MAX_CONDITION = 1 / torch.finfo(torch.float32).eps
+
+
+class ActNorm(BaseModule):
+    """Activation normalisation (Kingma and Dhariwal, Glow, 2018, section 3.1): (z + bias) * exp(logs).
+
+    The first batch of training sets bias and scale such that each channel has mean 0 and variance 1 over the batches of all
+    processes; weights that are loaded before prevent it. A bias of zeros says that there was no such batch yet, as in the
+    released code.
+
+    Args:
+        channels (int): Channels of z.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.logs = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self._initialized = False
+
+    @torch.no_grad()
+    def needs_initialization(self) -> bool:
+        """Whether the statistics of the next batch are to be taken."""
+        if self.training and not self._initialized:
+            self._initialized = bool(self.bias.any())  # Asked once: it waits for the device.
+        return self.training and not self._initialized
+
+    @torch.no_grad()
+    def initialize(self, z: Tensor):
+        """Takes bias and scale from a batch (N, C, H, W), and from those of the other processes."""
+        z = z.to(self.bias.dtype)
+        mean = z.mean(dim=(0, 2, 3), keepdim=True)
+        dist.all_reduce(mean, 'mean')
+        variance = (z - mean).square().mean(dim=(0, 2, 3), keepdim=True)
+        dist.all_reduce(variance, 'mean')
+        self.bias.copy_(-mean)
+        self.logs.copy_(-torch.log(variance.sqrt() + 1e-6))
+        self._initialized = True
+
+    def forward(self, z: Tensor, cond: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        if self.needs_initialization():
+            self.initialize(z)
+        logdet = self.logs.sum() * (z.shape[2] * z.shape[3])
+        return (z + self.bias) * self.logs.exp(), logdet.expand(len(z))
+
+    def inverse(self, z: Tensor, cond: Optional[Tensor] = None) -> Tensor:
+        return z * torch.exp(-self.logs) - self.bias
+
+
+class InvertibleConv1x1(BaseModule):
+    """Invertible 1x1 convolution (Glow, section 3.2), a rotation before training.
+
+    In eval mode without gradient the inverse matrix is computed once, until weights are loaded or the mode is set.
+
+    Args:
+        channels (int): Channels of z.
+
+    Raises:
+        ValueError: On the way back, if the matrix has become singular.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linalg.qr(torch.randn(channels, channels))[0])
+        self.name = 'a flow without names'  # The network that holds the layer gives it its name, for the error.
+        self._inverse = None
+
+    def forward(self, z: Tensor, cond: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        logdet = torch.linalg.slogdet(self.weight).logabsdet * (z.shape[2] * z.shape[3])
+        return self._mix(z, self.weight), logdet.expand(len(z))
+
+    def inverse(self, z: Tensor, cond: Optional[Tensor] = None) -> Tensor:
+        return self._mix(z, self._inverse_weight())
+
+    @staticmethod
+    def _mix(z: Tensor, weight: Tensor) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            return F.conv2d(z, weight[..., None, None])
+
+    def _inverse_weight(self) -> Tensor:
+        if self.training or torch.is_grad_enabled():
+            return self._invert()
+        if self._inverse is None:
+            with torch.inference_mode(False), torch.no_grad():
+                self._inverse = self._invert()
+        return self._inverse
+
+    def _invert(self) -> Tensor:
+        weight = self.weight.double()
+        inverse, info = torch.linalg.inv_ex(weight)
+        condition = weight.detach().norm() * inverse.detach().norm()
+        if info or not condition < MAX_CONDITION:
+            raise ValueError(f'The 1x1 matrix of {self.name} has become singular (condition number {condition.item():.3g}), so '
+                             'that the flow cannot be inverted: go back to an earlier checkpoint, and train on with a lower '
+                             'learning rate or with gradient clipping (optim_wrapper.clip_grad)')
+        return inverse.to(self.weight.dtype)
+
+    def train(self, mode: bool = True):
+        self._inverse = None
+        return super().train(mode)
+
+    def _apply(self, fn, *args, **kwargs):
+        self._inverse = None
+        return super()._apply(fn, *args, **kwargs)
+
+    def _load_from_state_dict(self, *args, **kwargs):
+        self._inverse = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+
+class ActNormConv2d(nn.Conv2d):
+    """A convolution without bias, and an ActNorm behind it that is computed within the convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
+        self.actnorm = ActNorm(out_channels)
+        nn.init.normal_(self.weight, std=0.05)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.actnorm.needs_initialization():
+            with torch.no_grad():
+                self.actnorm.initialize(super().forward(x))
+        scale = self.actnorm.logs.exp().flatten()
+        bias = self.actnorm.bias.flatten() * scale
+        return F.conv2d(x, self.weight * scale[:, None, None, None], bias, padding=self.padding)
+
+
+class ZeroConv2d(nn.Conv2d):
+    """A 3x3 convolution that starts as zero, times exp(3 logs): a flow begins as the identity."""
+
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 3, padding=1)
+        self.logs = nn.Parameter(torch.zeros(out_channels, 1, 1))
+        nn.init.zeros_(self.weight)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = torch.exp(3 * self.logs)
+        return F.conv2d(x, self.weight * scale[..., None], self.bias * scale.flatten(), padding=self.padding)
+
+
+class ScaleAndShift(nn.Sequential):
+    """The network of a conditional affine layer: feature (N, C, H, W) -> shift and scale, each (N, out_channels, H, W).
+
+    The scale lies in (1e-4, 1.0001) and starts at sigmoid(2).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, hidden: int):
+        super().__init__(
+            ActNormConv2d(in_channels, hidden, 3), nn.ReLU(inplace=True), ActNormConv2d(hidden, hidden, 1),
+            nn.ReLU(inplace=True), ZeroConv2d(hidden, 2 * out_channels))
+
+    def forward(self, feature: Tensor, dtype: torch.dtype) -> Tuple[Tensor, Tensor]:
+        params = super().forward(feature).to(dtype)
+        return params[:, 0::2], torch.sigmoid(params[:, 1::2] + 2) + 1e-4
+
+
+class AffineInjector(BaseModule):
+    """Affine injector (Lugmayr et al., SRFlow, 2020, section 3.3): all of z is shifted and scaled as the condition says.
+
+    Args:
+        channels (int): Channels of z.
+        cond_channels (int): Channels of the condition.
+        hidden (int): Width of the network inside.
+    """
+
+    def __init__(self, channels: int, cond_channels: int, hidden: int):
+        super().__init__()
+        self.net = ScaleAndShift(cond_channels, channels, hidden)
+
+    def forward(self, z: Tensor, cond: Tensor) -> Tuple[Tensor, Tensor]:
+        shift, scale = self.net(cond, z.dtype)
+        return (z + shift) * scale, scale.log().sum(dim=(1, 2, 3))
+
+    def inverse(self, z: Tensor, cond: Tensor) -> Tensor:
+        shift, scale = self.net(cond, z.dtype)
+        return z / scale - shift
+
+
+class ConditionalAffineCoupling(BaseModule):
+    """Conditional affine coupling (SRFlow, section 3.3): half of z is shifted and scaled as condition and other half say.
+
+    Args:
+        channels (int): Channels of z.
+        cond_channels (int): Channels of the condition.
+        hidden (int): Width of the network inside.
+    """
+
+    def __init__(self, channels: int, cond_channels: int, hidden: int):
+        super().__init__()
+        self.kept = channels // 2
+        self.net = ScaleAndShift(self.kept + cond_channels, channels - self.kept, hidden)
+
+    def forward(self, z: Tensor, cond: Tensor) -> Tuple[Tensor, Tensor]:
+        kept, changed, shift, scale = self._split(z, cond)
+        return torch.cat([kept, (changed + shift) * scale], dim=1), scale.log().sum(dim=(1, 2, 3))
+
+    def inverse(self, z: Tensor, cond: Tensor) -> Tensor:
+        kept, changed, shift, scale = self._split(z, cond)
+        return torch.cat([kept, changed / scale - shift], dim=1)
+
+    def _split(self, z: Tensor, cond: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+        kept, changed = z[:, :self.kept], z[:, self.kept:]
+        return kept, changed, *self.net(torch.cat([kept.to(cond.dtype), cond], dim=1), z.dtype)
+
+
+class FlowStep(ModuleDict):
+    """One step of the flow: ActNorm, 1x1 convolution and, where it has a condition, injector and coupling.
+
+    Args:
+        channels (int): Channels of z.
+        cond_channels (int): Channels of the condition; 0 for a step without one. Defaults to 0.
+        hidden (int): Width of the networks of injector and coupling. Defaults to 64.
+    """
+
+    def __init__(self, channels: int, cond_channels: int = 0, hidden: int = 64):
+        layers = dict(actnorm=ActNorm(channels), invconv=InvertibleConv1x1(channels))
+        if cond_channels:
+            layers.update(
+                injector=AffineInjector(channels, cond_channels, hidden),
+                coupling=ConditionalAffineCoupling(channels, cond_channels, hidden))
+        super().__init__(layers)
+
+    def forward(self, z: Tensor, cond: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        logdet = 0
+        for layer in self.values():
+            z, change = layer(z, cond)
+            logdet = logdet + change
+        return z, logdet
+
+    def inverse(self, z: Tensor, cond: Optional[Tensor] = None) -> Tensor:
+        for layer in reversed(self.values()):
+            z = layer.inverse(z, cond)
+        return z
+
+
+class ConditionalFlow(BaseModule):
+    """The conditional flow of LLFlow (Wang et al., AAAI 2022): between images and latent images of the same size.
+
+    At each level z is squeezed (2x2 pixels become channels), passes two steps without condition and then ``steps`` with
+    the condition of that scale. Nothing is split off.
+
+    Args:
+        cond_channels (int): Channels of the conditions.
+        steps (int): Conditional steps at each level (K).
+        levels (int): Levels (L). Defaults to 3.
+        hidden (int): Width of the networks of injectors and couplings. Defaults to 64.
+
+    Shape:
+        image (N, 3, H, W) with H and W multiples of 2^levels; conditions, coarse to fine: (N, cond_channels, H/2^levels,
+        W/2^levels) to (N, cond_channels, H/2, W/2) -> latent (N, 3, H, W), logdet (N,)
+    """
+
+    def __init__(self, cond_channels: int, steps: int, levels: int = 3, hidden: int = 64):
+        super().__init__()
+        self.factor = 2**levels
+        self.levels = ModuleList()
+        for level in range(1, levels + 1):
+            channels = 3 * 4**level
+            plain = [FlowStep(channels) for _ in range(2)]
+            self.levels.append(ModuleList([*plain, *(FlowStep(channels, cond_channels, hidden) for _ in range(steps))]))
+
+    def forward(self, image: Tensor, conds: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+        z, logdet = image, 0
+        for level, cond in zip(self.levels, reversed(conds)):
+            z = F.pixel_unshuffle(z, 2)
+            for step in level:
+                z, change = step(z, cond)
+                logdet = logdet + change
+        # As released, not the inverse of the squeezes: it leaves the channels in another order.
+        return F.pixel_shuffle(z, self.factor), logdet
+
+    def inverse(self, latent: Tensor, conds: Sequence[Tensor]) -> Tensor:
+        """latent (N, 3, H, W) -> image (N, 3, H, W)"""
+        z = F.pixel_unshuffle(latent, self.factor)
+        for level, cond in zip(reversed(self.levels), conds):
+            for step in reversed(level):
+                z = step.inverse(z, cond)
+            z = F.pixel_shuffle(z, 2)
+        return z

@@ -1,0 +1,115 @@
+"""LLFlow in miniature, trained by the command-line tools."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from golden import golden_file
+from mmengine.optim import build_optim_wrapper
+from mmengine.runner.checkpoint import CheckpointLoader
+from tiny_llflow import GENERATOR, tiny_llflow
+from tiny_segmentor import SEGMENTOR
+
+from mmskf.apis import load_config
+from mmskf.registry import PARAM_SCHEDULERS
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = f"""
+_base_ = ['{ROOT}/configs/_base_/default_runtime.py', '{ROOT}/configs/_base_/datasets/lol_llflow.py',
+          '{ROOT}/configs/_base_/models/llflow_s_skf.py', '{ROOT}/configs/_base_/schedules/llflow_s.py']
+model = dict(
+    generator={dict(GENERATOR, se=dict(heads=1))}, skb=dict(type='SemanticKnowledgeBank', model={SEGMENTOR}), train_gt_ratio=0.5)
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(
+    metainfo=dict(num_images=None), data_prefix=dict(img='train/low', gt='train/high'),
+    # The same crop whichever process makes it.
+    pipeline=[*_base_.llflow_train_pipeline[:3],
+              dict(type='mmagic.FixedCrop', keys=['img', 'gt'], crop_size=(40, 40), crop_pos=(0, 0)),
+              _base_.llflow_train_pipeline[-1]]))
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(
+    metainfo=dict(num_images=None), data_prefix=dict(img='test/low', gt='test/high')))
+test_dataloader = val_dataloader
+train_cfg = dict(max_iters=4, val_interval=4)
+default_hooks = dict(checkpoint=dict(interval=4))
+custom_imports = dict(imports=['loss_log'])
+custom_hooks = _base_.custom_hooks + [dict(type='LossLog')]
+"""
+HOOK = """
+import os, pathlib
+from mmengine.hooks import Hook
+from mmskf.registry import HOOKS
+@HOOKS.register_module(force=True)
+class LossLog(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        with (pathlib.Path(runner.work_dir) / f"losses{os.environ.get('RANK', '')}").open('a') as file:
+            file.write(f"{outputs['loss_recon'].item()} {outputs['loss_SCH'].item()}\\n")
+"""
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('config')
+    (folder / 'config.py').write_text(CONFIG)
+    (folder / 'loss_log.py').write_text(HOOK)
+    return folder / 'config.py'
+
+
+def losses(path):
+    return [[float(value) for value in line.split()] for line in path.read_text().splitlines()]
+
+
+def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(config, pairs, tool, tmp_path, monkeypatch):
+    """Through the tools: ActNorm's first statistics are those of all processes, and so is the draw of the mean."""
+    monkeypatch.syspath_prepend(config.parent)
+    tool('tools/train').main([str(config), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'one')])
+    env = dict(os.environ, PYTHONPATH=str(config.parent), PYTHON=sys.executable, MASTER_PORT='29547', OMP_NUM_THREADS='1')
+    result = subprocess.run(
+        ['bash', 'tools/dist_train.sh', str(config), '2', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'two'),
+         '--cfg-options', 'train_dataloader.batch_size=2'], cwd=ROOT, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-6000:]
+    one, first, second = (losses(path) for path in (tmp_path / 'one/losses', *(tmp_path / f'two/losses{i}' for i in (0, 1))))
+    assert len(one) == 4 and first != second
+    for expected, *halves in zip(one, first, second):
+        assert [sum(pair) / 2 for pair in zip(*halves)] == pytest.approx(expected, rel=1e-4)
+    weights = [CheckpointLoader.load_checkpoint(f'{tmp_path}/{name}/iter_4.pth')['state_dict'] for name in ('one', 'two')]
+    bias = 'generator.flow.levels.2.2.coupling.net.0.actnorm.bias'
+    assert weights[0][bias].abs().max() > 0.01
+    assert (weights[0][bias] - weights[1][bias]).abs().max() < 1e-4
+
+
+def test_average_clipping_and_half_precision(config, pairs, tool, tmp_path, monkeypatch):
+    """The average takes ActNorm's first statistics over, and is what a validation decodes with."""
+    monkeypatch.syspath_prepend(config.parent)
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = ['{config}']\noptim_wrapper = dict(clip_grad=dict(max_norm=0.1))\n"
+        "custom_hooks = _base_.custom_hooks + [dict(type='EMAHook', momentum=0.1)]\n")
+    tool('tools/train').main([str(tmp_path / 'config.py'), '--data-root', str(pairs), '--work-dir', str(tmp_path), '--amp'])
+    scalars = [json.loads(line) for line in next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    assert 'PSNR' in scalars[-1] and len(losses(tmp_path / 'losses')) == 4
+    checkpoint = CheckpointLoader.load_checkpoint(f'{tmp_path}/iter_4.pth')
+    assert not [key for key in checkpoint['ema_state_dict'] if 'skb' in key]
+    for key, value in checkpoint['state_dict'].items():
+        assert value.isfinite().all(), key
+    key = 'generator.flow.levels.0.2.actnorm.bias'
+    weight, average = checkpoint['state_dict'][key], checkpoint['ema_state_dict'][f'module.{key}']
+    assert average.any() and 0 < (average - weight).abs().max() < 0.01
+
+
+@pytest.mark.parametrize('size', ['s', 'l'])
+def test_learning_rate_of_the_official_config(size):
+    """In force in iteration k, counted from 1, as the released training loop sets it."""
+    cfg = load_config(f'llflow_{size}_skf_lol_official')
+    model = tiny_llflow()
+    optimizers = build_optim_wrapper(model, cfg.optim_wrapper)
+    assert optimizers.optimizer.defaults['betas'] == (0.9, 0.999) and optimizers.optimizer.defaults['weight_decay'] == 0
+    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizers)) for scheduler in cfg.param_scheduler]
+    expected = {int(k): lr for k, lr in json.loads(golden_file('lr_schedules.json').read_text())[
+        f'llflow_{size}_skf'].items()}
+    assert cfg.train_cfg.max_iters == max(expected)
+    assert cfg.auto_scale_lr.base_batch_size == 16 and cfg.train_dataloader.batch_size == 4
+    for iteration in range(1, cfg.train_cfg.max_iters + 1):
+        if iteration in expected:
+            assert optimizers.get_lr()['lr'] == pytest.approx([expected[iteration]], rel=1e-9)
+        for scheduler in schedulers:
+            scheduler.step()
