@@ -1,6 +1,6 @@
 """One table a method: the authors' key -> mmskf's key, and the dead keys."""
 from .convert import Conversion
-from .se import SE_RENAMES
+from .se import SE_DEAD, SE_RENAMES
 
 DRBN_RENAMES = [
     *((rf'^recur{i + 1}\.', f'recurrences.{i}.') for i in range(4)),
@@ -32,6 +32,27 @@ def llflow_renames(steps):
         (r'affine\.fAffine', 'coupling.net'),
     ]
 
+SNR_RENAMES = [
+    (r'^conv_first_1\.', 'shallow.0.'),
+    (r'^conv_first_2\.', 'down2.0.'),
+    (r'^conv_first_3\.', 'down4.0.'),
+    (r'^feature_extraction\.', 'encoder.'),
+    (r'^recon_trunk_light\.', 'short_range.'),
+    (r'^recon_trunk\.', 'fusion.'),
+    (r'^upconv1\.', 'up2.0.'),
+    (r'^upconv2\.', 'up1.0.'),
+    (r'^HRconv\.', 'refine.0.'),
+    (r'^conv_last\.', 'to_rgb.'),
+    (r'^transformer\.layer_stack\.', 'long_range.layers.'),
+    (r'slf_attn\.layer_norm', 'attention.norm'),
+    (r'slf_attn\.w_qs', 'attention.query'),
+    (r'slf_attn\.w_ks', 'attention.key'),
+    (r'slf_attn\.w_vs', 'attention.value'),
+    (r'slf_attn\.fc', 'attention.project_out'),
+    (r'pos_ffn\.layer_norm', 'ffn.0'),
+    (r'pos_ffn\.w_1', 'ffn.1'),
+    (r'pos_ffn\.w_2', 'ffn.3'),
+]
 
 CONVERSIONS = {
     'hrnet_w48_pascal59':
@@ -88,4 +109,15 @@ CONVERSIONS = {
         for size, steps in (('s', 4), ('l', 12))
         for skf, config in (('', f'baseline/llflow_{size}_lol'), ('_skf', f'skf/llflow_{size}_skf_lol_official'))
     },
+    'snr':
+    Conversion(model='baseline/snr_lol', renames=SNR_RENAMES),
+    'snr_skf':
+    Conversion(
+        model='skf/snr_skf_lol_official',
+        renames=[
+            *SE_RENAMES,
+            *((rf'^att_block_{i + 1}\.', f'se.{2 - i}.') for i in range(3)),
+            *SNR_RENAMES,
+        ],
+        dead=SE_DEAD),
 }

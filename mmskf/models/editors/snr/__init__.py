@@ -1,0 +1,3 @@
+from .snr_net import SNRNet
+
+__all__ = ['SNRNet']
