@@ -2,8 +2,9 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from torch import Tensor
@@ -12,6 +13,8 @@ from mmskf.apis import find_config
 from mmskf.registry import MODELS
 from mmskf.version import __version__
 from mmskf.weights import differences, read_state_dict
+
+from .tensorflow import find_bundle, read_bundle, to_pytorch
 
 StateDict = Dict[str, Tensor]
 
@@ -26,7 +29,8 @@ class Conversion:
         renames (Sequence[tuple[str, str]]): Regular expressions and what replaces each; all are tried, in order.
         dead (Sequence[str]): Regular expressions of keys (full match, the authors' names) that influence nothing.
         parts (dict[str, str]): For methods released as one file a subnet: name of the part -> the prefix that its keys get
-            before they are renamed. Defaults to one unnamed part.
+            before anything else. Defaults to one unnamed part.
+        tensorflow (bool): The weights have TensorFlow's layout, see :func:`to_pytorch`. Defaults to False.
         prefix (str): What the keys begin with in the result. The segmentor of a knowledge bank (a config in ``skb/``) is
             written plainly, with ''.
     """
@@ -35,6 +39,7 @@ class Conversion:
     dead: Sequence[str] = ()
     parts: Dict[str, str] = field(default_factory=lambda: {'': ''})
     prefix: str = 'generator.'
+    tensorflow: bool = False
 
     def rename(self, state_dict: StateDict) -> StateDict:
         """The same tensors under mmskf's names, without the dead ones."""
@@ -45,7 +50,23 @@ class Conversion:
             for pattern, replacement in self.renames:
                 key = re.sub(pattern, replacement, key)
             renamed[key] = value
-        return renamed
+        return to_pytorch(renamed) if self.tensorflow else renamed
+
+
+def read_source(path: Union[str, Path]) -> StateDict:
+    """Reads weights under the authors' names: a checkpoint of TensorFlow (``X``, ``X.index``), ``.npz``, or PyTorch's.
+
+    Raises:
+        FileNotFoundError: Without such a file.
+        ValueError: If it is damaged, or holds Python objects in place of numbers.
+    """
+    index = find_bundle(path)
+    if index:
+        return read_bundle(index)
+    if Path(path).suffix == '.npz':
+        with np.load(path, allow_pickle=False) as arrays:
+            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+    return read_state_dict(path)
 
 
 def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
@@ -58,7 +79,9 @@ def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
     if '=' in source:
         paths = dict(item.split('=', 1) for item in source.split(','))
     elif Path(source).is_dir():
-        paths = {path.stem: path for path in sorted(Path(source).iterdir()) if path.stem in conversion.parts}
+        # Of the files of a TensorFlow checkpoint the index stands for all.
+        paths = {path.stem: path for path in sorted(Path(source).iterdir())
+                 if path.stem in conversion.parts and path.suffix != '.meta' and not path.suffix.startswith('.data-')}
         if not paths:
             raise ValueError(f'{source} holds none of the parts that this method has: {", ".join(known) or "a single file"}')
     else:
@@ -67,7 +90,7 @@ def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
     if unknown:
         raise ValueError(f'This method has the parts {known or "(one file only)"}, not {unknown}. Give the weights as '
                          + (','.join(f'{name}=PATH' for name in known) if known else 'one file'))
-    return {name: read_state_dict(path) for name, path in paths.items()}
+    return {name: read_source(path) for name, path in paths.items()}
 
 
 def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Sequence[str]]):

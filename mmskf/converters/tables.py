@@ -32,6 +32,7 @@ def llflow_renames(steps):
         (r'affine\.fAffine', 'coupling.net'),
     ]
 
+
 SNR_RENAMES = [
     (r'^conv_first_1\.', 'shallow.0.'),
     (r'^conv_first_2\.', 'down2.0.'),
@@ -53,6 +54,45 @@ SNR_RENAMES = [
     (r'pos_ffn\.w_1', 'ffn.1'),
     (r'pos_ffn\.w_2', 'ffn.3'),
 ]
+TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
+# What the optimizer and the saver of TensorFlow leave in a checkpoint beside the network.
+TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
+
+RETINEXNET_CONVS = ('shallow', 'downs.0', 'downs.1', 'downs.2', 'ups.0', 'ups.1', 'ups.2', 'fusion', 'head')
+RETINEXNET_RENAMES = [
+    *TENSORFLOW_NAMES,
+    (r'DecomNet/shallow_feature_extraction\.', 'decom.shallow.'),
+    (r'DecomNet/activated_layer_(\d)\.', r'decom.convs.\1.'),
+    (r'DecomNet/recon_layer\.', 'decom.head.'),
+    *((rf'RelightNet/conv2d{f"_{i}" if i else ""}\.', f'relight.{name}.') for i, name in enumerate(RETINEXNET_CONVS)),
+    (r'^(?:decom|relight)/', ''),
+]
+RETINEXNET_PORT_RENAMES = [
+    (r'^DecomNet\.net1_conv0\.', 'decom.shallow.'),
+    *((rf'^DecomNet\.net1_convs\.{2 * i}\.', f'decom.convs.{i}.') for i in range(5)),
+    (r'^DecomNet\.net1_recon\.', 'decom.head.'),
+    (r'^RelightNet\.net2_conv0_1\.', 'relight.shallow.'),
+    *((rf'^RelightNet\.net2_{old}1_{i + 1}\.', f'relight.{new}.{i}.')
+      for old, new in (('conv', 'downs'), ('deconv', 'ups')) for i in range(3)),
+    (r'^RelightNet\.net2_fusion\.', 'relight.fusion.'),
+    (r'^RelightNet\.net2_output\.', 'relight.head.'),
+]
+
+KIND_DECOM = dict(
+    g_conv1_1='down1.0', g_conv2_1='down2.0', g_conv3_1='down3.0', g_up_1='up2.conv', g_conv8_1='conv2.0', g_up_2='up1.conv',
+    g_conv9_1='conv1.0', g_conv10='reflectance_head', l_conv1_2='illumination.0', l_conv1_4='illumination_head')
+KIND_TENSORFLOW_RENAMES = [
+    *TENSORFLOW_NAMES,
+    *((rf'^DecomNet/{old}\.', f'decom.{new}.') for old, new in KIND_DECOM.items()),
+    *((rf'^(?:Illumination_adjust_net/en_|I_enhance_Net/)conv_{i + 1}\.', f'adjust.layers.{i}.0.') for i in range(4)),
+]
+# The encoder's levels are 1 to 5, the decoder's 6 to 9; each has two convolutions.
+KIND_LEVELS = [(i + 1, f'encoder.{i}') for i in range(5)] + [(i + 6, f'decoder.{i}') for i in range(4)]
+KIND_PORT_DECOM = dict(
+    conv_input='down1', conv_r1='down2', conv_r2='down3', deconv_r1='up2', conv_r3='conv2', deconv_r2='up1', conv_r4='conv1',
+    conv_r5='reflectance_head', conv_i1='illumination', conv_i2='illumination_head')
+# Names of the transposed convolutions of an MSIA module, in the order in which they act.
+KINDPP_UPS = {1: (), 2: ('conv_up', ), 4: ('conv_up_1', 'conv_up')}
 
 CONVERSIONS = {
     'hrnet_w48_pascal59':
@@ -120,4 +160,66 @@ CONVERSIONS = {
             *SNR_RENAMES,
         ],
         dead=SE_DEAD),
+    'retinexnet':
+    Conversion(
+        model='baseline/retinexnet_lol',
+        tensorflow=True,
+        parts={'': '', 'decom': 'decom/', 'relight': 'relight/'},
+        renames=RETINEXNET_RENAMES,
+        # The released decomposition lies beside networks that were given up, among them an older RelightNet.
+        dead=[*TENSORFLOW_DEAD, r'(?:\w+/)?DenoiseNet/.*', r'decom/RelightNet/.*']),
+    'retinexnet_port':
+    Conversion(
+        model='baseline/retinexnet_port_lol',
+        parts={'': '', 'decom': 'DecomNet.', 'relight': 'RelightNet.'},
+        renames=RETINEXNET_PORT_RENAMES),
+    'kind':
+    Conversion(
+        model='baseline/kind_lol',
+        tensorflow=True,
+        parts=dict.fromkeys(('', 'decom', 'adjust', 'restore'), ''),
+        renames=[
+            *KIND_TENSORFLOW_RENAMES,
+            *((rf'^Restoration_net/de_conv{level}_{i + 1}\.', f'restore.{name}.{i}.0.')
+              for level, name in KIND_LEVELS for i in range(2)),
+            *((rf'^Restoration_net/up_{i + 6}\.', f'restore.ups.{i}.conv.') for i in range(4)),
+            (r'^Restoration_net/de_conv10\.', 'restore.head.'),
+        ],
+        dead=TENSORFLOW_DEAD),
+    'kind_port':
+    Conversion(
+        model='baseline/kind_port_lol',
+        parts={'': '', 'decom': 'decom_net.', 'adjust': 'illum_net.', 'restore': 'restore_net.'},
+        renames=[
+            (r'\.conv_relu\.', '.'),
+            (r'\.deconv_relu\.0\.', '.conv.'),
+            *((rf'^decom_net\.{old}\.', f'decom.{new}.') for old, new in KIND_PORT_DECOM.items()),
+            *((rf'^illum_net\.conv_i{i + 1}\.', f'adjust.layers.{i}.') for i in range(4)),
+            *((rf'^restore_net\.conv{level}_{i + 1}\.', f'restore.{name}.{i}.') for level, name in KIND_LEVELS for i in range(2)),
+            *((rf'^restore_net\.upv{i + 6}\.', f'restore.ups.{i}.') for i in range(4)),
+            (r'^restore_net\.conv10_1\.', 'restore.head.'),
+        ]),
+    'kindpp':
+    Conversion(
+        model='baseline/kindpp_lol',
+        tensorflow=True,
+        parts=dict.fromkeys(('', 'decom', 'adjust', 'restore'), ''),
+        renames=[
+            *KIND_TENSORFLOW_RENAMES,
+            (r'/batch_normalization/gamma$', '/norm.weight'),
+            (r'/batch_normalization/beta$', '/norm.bias'),
+            (r'/batch_normalization/moving_mean$', '/norm.running_mean'),
+            (r'/batch_normalization/moving_variance$', '/norm.running_var'),
+            (r'^Denoise_Net/de_conv5_1\.', 'restore.head.0.0.'),
+            (r'^Denoise_Net/de_conv10\.', 'restore.head.1.'),
+            *((rf'^Denoise_Net/de_conv{i + 1}_{j + 1}\.', f'restore.convs.{i}.{j}.0.') for i in range(4) for j in range(2)),
+            *((rf'^Denoise_Net/de_conv{i + 1}(?=/|[a-z])/?', f'restore.msia.{i}.') for i in range(4)),
+            (r'(msia\.\d\.)conv\.', r'\1attention.'),
+            (r'multi_scale_feature\.', 'fusion.0.'),
+            # Scale 1 is convolution, ReLU, norm, ReLU; the others pool before and have transposed convolutions behind.
+            *((rf'pu{scale}/{old}\.', f'scale{scale}.{place}.')
+              for scale, places in ((1, (0, 2)), (2, (1, 3, 5)), (4, (1, 3, 5, 7)))
+              for old, place in zip(('pu_conv', 'norm', *KINDPP_UPS[scale]), places)),
+        ],
+        dead=TENSORFLOW_DEAD),
 }

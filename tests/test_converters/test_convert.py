@@ -21,13 +21,19 @@ def test_converted_checkpoint_loads(drbn, tmp_path):
     assert torch.equal(model.generator.recurrences[3].rdbs[5].fusion.weight, drbn['recur4.RDBs.5.LFF.weight'])
 
 
+def weights_in(keys):
+    """All but the counters of PyTorch's norms, which other frameworks do not have."""
+    return [key for key in keys if not key.endswith('num_batches_tracked')]
+
+
 @pytest.mark.parametrize('method', sorted(CONVERSIONS))
 def test_every_method_converts_strictly(method):
     """No tensor is lost: what is not dead arrives, once."""
-    golden = Golden(method)
+    golden = Golden(method.replace('_port', '_torchport'))
     checkpoint = convert(CONVERSIONS[method], {'': golden.weights()})
-    doubled = sum(len(names) - 1 for names in golden.meta.get('aliased_keys', []))
-    assert len(checkpoint['state_dict']) == len(golden.meta['state_dict']) - len(golden.meta['dead_keys']) - doubled
+    doubled = {name for names in golden.meta.get('aliased_keys', []) for name in names[1:]}
+    official = set(golden.meta['state_dict']) - set(golden.meta['dead_keys']) - doubled
+    assert len(weights_in(checkpoint['state_dict'])) == len(weights_in(official))
 
 
 def test_every_tensor_of_the_authors_arrives_once(drbn):
@@ -46,6 +52,66 @@ def test_what_does_not_fit_is_named(drbn, spoil, message):
     spoil(weights)
     with pytest.raises(ValueError, match=f'do not fit.*1 keys.*\n.*{message}'):
         convert(CONVERSIONS['drbn'], {'': weights})
+
+
+@pytest.mark.parametrize('method, key, gone', [
+    ('retinexnet', 'RelightNet/conv2d_8/bias', 'relight.head.bias'),
+    ('kind', 'Restoration_net/up_6/weights', 'restore.ups.0.conv.weight'),
+    ('kindpp', 'Denoise_Net/de_conv3pu4/conv_up_1/weights', 'restore.msia.2.scale4.5.weight'),
+])
+def test_what_training_with_tensorflow_leaves_behind(method, key, gone):
+    """Slots of the optimizer and counters are no weights; a network that nobody knows is an error, as a missing weight is."""
+    weights = Golden(method).weights()
+    left = {f'{key}/Adam': weights[key], f'{key}/Adam_1': weights[key], f'x/{key}/AdamOptimizer/x': weights[key],
+            'beta1_power': torch.tensor(0.9), 'x/beta2_power': torch.tensor(0.9), 'global_step': torch.tensor(9200)}
+    expected = CONVERSIONS[method].rename(weights)
+    assert CONVERSIONS[method].rename({**weights, **left}).keys() == expected.keys()
+    del weights[key]
+    with pytest.raises(ValueError, match=rf'2 keys.*\n  missing: {gone}\n  unexpected: Other_Net/conv.weight'):
+        convert(CONVERSIONS[method], {'': {**weights, 'Other_Net/conv/kernel': torch.zeros(1)}})
+
+
+def test_retinexnet_is_put_together_of_two_checkpoints():
+    """The one of the decomposition also holds a denoiser and an older relighting, which were given up."""
+    weights = Golden('retinexnet').weights()
+    parts = {part: {key: value for key, value in weights.items() if key.startswith(scope)}
+             for part, scope in (('decom', 'DecomNet/'), ('relight', 'RelightNet/'))}
+    parts['decom'].update({'RelightNet/conv2d/kernel': torch.zeros(9, 9, 1, 64), 'DenoiseNet/conv2d/kernel': torch.zeros(1)})
+    whole = convert(CONVERSIONS['retinexnet'], {'': weights})['state_dict']
+    for order in (('decom', 'relight'), ('relight', 'decom')):
+        converted = convert(CONVERSIONS['retinexnet'], {part: parts[part] for part in order})['state_dict']
+        assert converted.keys() == whole.keys()
+        assert all(torch.equal(value, whole[key]) for key, value in converted.items())
+
+
+PORT = 'decom={0}/npz/retinexnet_torchport{1}_decom.npz,relight={0}/npz/retinexnet_torchport{1}_relight.npz'
+
+
+@pytest.mark.parametrize('method, source, parts, numbers', [
+    ('retinexnet', 'decom={0}/npz/retinexnet_decom.npz', ['decom'], 207_748),
+    ('retinexnet_port', PORT.format('{0}', ''), None, 555_205),
+    ('retinexnet_port', PORT.format('{0}', '_aasharma'), None, 555_205),
+    ('kind', 'decom={0}/npz/kind_decom.npz,adjust={0}/npz/kind_adjust.npz', ['decom', 'adjust'], 255_269),
+    ('kind_port', 'decom={0}/kind_pytorch_decom_net.pth,adjust={0}/kind_pytorch_illum_net.pth', ['decom', 'adjust'], 256_645),
+    ('kindpp', 'decom={0}/npz/kindpp_decom.npz,adjust={0}/npz/kindpp_adjust.npz', ['decom', 'adjust'], 255_269),
+])
+def test_released_weights_of_the_retinex_methods(method, source, parts, numbers):
+    sources = load_parts(CONVERSIONS[method], source.format(shared('data/weights')))
+    checkpoint = convert(CONVERSIONS[method], sources, parts)
+    assert sum(value.numel() for value in checkpoint['state_dict'].values()) == numbers
+    if parts:
+        with pytest.raises(ValueError, match='missing: '):
+            convert(CONVERSIONS[method], sources)
+
+
+@pytest.mark.parametrize('released', ['kind_pytorch_decom_net.pth', 'npz/kind_torchport_decom.npz'])
+def test_a_port_is_read_from_both_kinds_of_files(released):
+    """They hold the same weights."""
+    sources = load_parts(CONVERSIONS['kind_port'], f'decom={shared("data/weights") / released}')
+    converted = convert(CONVERSIONS['kind_port'], sources, ['decom'])['state_dict']
+    with np.load(shared('data/weights/npz/kind_torchport_decom.npz')) as arrays:
+        expected = arrays['deconv_r1.deconv_relu.0.weight']
+    assert np.array_equal(converted['generator.decom.up2.conv.weight'].numpy(), expected)
 
 
 def test_dead_keys_are_dropped_by_name():

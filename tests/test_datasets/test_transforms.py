@@ -6,7 +6,7 @@ from mmengine.dataset import DefaultSampler
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmskf.datasets import EnhancementDataset, LoadImage, RandomCrop
+from mmskf.datasets import EnhancementDataset, LoadImage, RandomCrop, StretchRange
 
 
 @pytest.fixture
@@ -129,3 +129,23 @@ def test_error_in_a_worker_names_the_file(tmp_path):
     loader = DataLoader(dataset, num_workers=1, sampler=DefaultSampler(dataset), collate_fn=list)
     with pytest.raises(OSError, match='a.png cannot be read as an image'):
         next(iter(loader))
+
+
+def test_stretched_range_in_the_pipeline_of_a_training(rgb):
+    """One range for the whole image and all its channels, found before the crop; float32 all the way to the tensor."""
+    dark = (rgb // 4 + 3).astype(np.uint8)
+    dark[0, 0, 0], dark[-1, -1, 2] = 3, 66
+    results = StretchRange(['img'])(dict(img=dark, gt=rgb, img_path='a'))
+    expected = (dark.astype(np.float64) - 3) / 63 * 255
+    assert results['img'].dtype == np.float32 and np.abs(results['img'] - expected).max() < 1e-4
+    assert results['gt'] is rgb
+    results = RandomCrop(['img', 'gt'], 10)(results)
+    x, y, *_ = results['img_crop_bbox']
+    packed = PackInputs()(results)['inputs']
+    assert np.abs(packed.numpy() - expected[y:y + 10, x:x + 10].transpose(2, 0, 1)).max() < 1e-4
+
+
+def test_stretching_twice_changes_nothing_and_black_stays_black(rgb):
+    once = StretchRange(['img'])(dict(img=rgb // 3 + 9))['img']
+    assert np.array_equal(StretchRange(['img'])(dict(img=once))['img'], once)
+    assert not StretchRange(['img'])(dict(img=np.full((4, 4, 3), 7, np.uint8)))['img'].any()

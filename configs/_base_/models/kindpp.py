@@ -1,0 +1,5 @@
+model = dict(
+    type='SKFEditor',
+    generator=dict(type='KinDPlusPlus'),
+    recon_loss=dict(type='mmagic.L1Loss'),
+    data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))

@@ -1,0 +1,2 @@
+_base_ = './kind_lol.py'
+model = dict(generator=dict(form='port'))

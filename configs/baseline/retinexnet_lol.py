@@ -1,0 +1,3 @@
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/retinexnet.py', '../_base_/schedules/drbn.py'
+]

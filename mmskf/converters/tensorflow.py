@@ -1,0 +1,138 @@
+"""Weights of TensorFlow, without TensorFlow: its checkpoint files ("tensor bundles"), and its layout turned into PyTorch's.
+
+A bundle ``X`` is an index, ``X.index``, and its shards ``X.data-00000-of-00001``, which hold the bare numbers. The index is a
+table of LevelDB (https://github.com/google/leveldb/blob/main/doc/table_format.md) from the variables' names to messages
+(tensorflow/core/protobuf/tensor_bundle.proto) that say where the numbers of each lie. TensorFlow writes it uncompressed.
+"""
+import struct
+from pathlib import Path
+from typing import Dict, Iterator, Optional, Tuple, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+MAGIC = 0xdb4775248b80fb57
+FOOTER = 48
+DTYPES = {1: '<f4', 2: '<f8', 3: '<i4', 9: '<i8', 19: '<f2'}
+STRING = 7
+
+
+def find_bundle(path: Union[str, Path]) -> Optional[Path]:
+    """The index of a bundle that is named by its prefix, as TensorFlow does, or by one of its files; None for others."""
+    path = Path(path)
+    prefix = path.with_suffix('') if path.suffix == '.index' or path.suffix.startswith('.data-') else path
+    index = prefix.with_name(f'{prefix.name}.index')
+    return index if index.is_file() else None
+
+
+def read_bundle(index: Union[str, Path]) -> Dict[str, Tensor]:
+    """Reads all variables of a bundle.
+
+    Args:
+        index (str | Path): The file ``X.index``; the shards lie beside it.
+
+    Returns:
+        dict[str, Tensor]: In TensorFlow's layout.
+
+    Raises:
+        FileNotFoundError: If a shard is absent.
+        ValueError: If a file is damaged, or holds what is not known here.
+    """
+    index = Path(index)
+    table = dict(read_table(index))
+    shards = dict(read_message(table.pop(b'', b''))).get(1, 0)
+    variables, contents = {}, {}
+    for name, value in table.items():
+        name, entry = name.decode(errors='replace'), dict(read_message(value))
+        if entry.get(1) == STRING:
+            continue
+        if entry.get(1) not in DTYPES or 7 in entry:
+            raise ValueError(f'{index}: the variable {name} is partitioned or of a type other than float and integer '
+                             f'(number {entry.get(1)} of TensorFlow), which this reader does not know: save it as .npz')
+        shape = [dict(read_message(dim)).get(1, 0) for field, dim in read_message(entry.get(2, b'')) if field == 2]
+        shard = index.with_suffix(f'.data-{entry.get(3, 0):05d}-of-{shards:05d}')
+        if shard not in contents:
+            contents[shard] = shard.read_bytes()
+        begin, size = entry.get(4, 0), entry.get(5, 0)
+        numbers = contents[shard][begin:begin + size]
+        dtype = np.dtype(DTYPES[entry[1]])
+        if len(numbers) != size or size != dtype.itemsize * int(np.prod(shape)):
+            raise ValueError(f'{shard} has no {shape} numbers of the variable {name} at byte {begin}: the file is incomplete, '
+                             f'or does not belong to {index.name}')
+        variables[name] = torch.from_numpy(np.frombuffer(numbers, dtype).reshape(shape).copy())
+    return variables
+
+
+def to_pytorch(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Turns TensorFlow's layout into PyTorch's; the keys are PyTorch's already.
+
+    Kernels (height, width, in, out) become (out, in, height, width). Those of transposed convolutions are stored as (height,
+    width, out, in) and become (in, out, height, width): the same permutation. Norms get PyTorch's count of batches, 0.
+    """
+    converted = {}
+    for key, value in state_dict.items():
+        converted[key] = value.permute(3, 2, 0, 1).contiguous() if value.dim() == 4 else value
+        if key.endswith('.running_var'):
+            converted[key.removesuffix('running_var') + 'num_batches_tracked'] = torch.tensor(0)
+    return converted
+
+
+def read_table(path: Path) -> Iterator[Tuple[bytes, bytes]]:
+    """The keys and values of a LevelDB table, in order."""
+    content = path.read_bytes()
+    if len(content) < FOOTER or struct.unpack('<Q', content[-8:])[0] != MAGIC:
+        raise ValueError(f"{path} is no index of a TensorFlow checkpoint: LevelDB's mark at its end is missing")
+
+    def read_block(handle, position=0):
+        begin, position = read_varint(handle, position)
+        size, position = read_varint(handle, position)
+        if begin + size >= len(content) or content[begin + size] != 0:
+            raise ValueError(f"{path} is damaged or compressed: TensorFlow's own index files are not compressed")
+        yield from read_entries(content[begin:begin + size])
+
+    footer = content[-FOOTER:]
+    # The footer points to a block about the table itself, which is not needed, then to the one that lists the others.
+    position = read_varint(footer, read_varint(footer, 0)[1])[1]
+    for _, handle in read_block(footer, position):
+        yield from read_block(handle)
+
+
+def read_entries(block: bytes) -> Iterator[Tuple[bytes, bytes]]:
+    """The entries of a block, whose keys leave out what they share with the one before."""
+    restarts, = struct.unpack('<I', block[-4:])
+    position, end, key = 0, len(block) - 4 * (restarts + 1), b''
+    while position < end:
+        shared, position = read_varint(block, position)
+        unshared, position = read_varint(block, position)
+        size, position = read_varint(block, position)
+        key = key[:shared] + block[position:position + unshared]
+        position += unshared
+        yield key, block[position:position + size]
+        position += size
+
+
+def read_message(message: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
+    """The fields of a protobuf message, numbers and bytes, by their number."""
+    position = 0
+    while position < len(message):
+        tag, position = read_varint(message, position)
+        if tag & 7 == 0:
+            value, position = read_varint(message, position)
+        else:
+            size = {1: 8, 5: 4}.get(tag & 7)
+            if size is None:
+                size, position = read_varint(message, position)
+            value, position = message[position:position + size], position + size
+        yield tag >> 3, value
+
+
+def read_varint(data: bytes, position: int) -> Tuple[int, int]:
+    """A number of seven bits a byte, the lowest first, and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 127) << shift
+        shift, position = shift + 7, position + 1
+        if byte < 128:
+            return value, position

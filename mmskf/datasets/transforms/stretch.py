@@ -1,0 +1,31 @@
+from typing import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mmskf.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class StretchRange(BaseTransform):
+    """Stretches each image to the full range of brightness, as KinD and KinD++ take theirs: (x - min) / (max - min).
+
+    One range for all channels, that of the whole image: in training it stands before the crop.
+
+    Modified Keys:
+
+    - the keys: float32 in 0..255
+
+    Args:
+        keys (Sequence[str]): Images of values in 0..255, each stretched by itself.
+    """
+
+    def __init__(self, keys: Sequence[str]):
+        self.keys = keys
+
+    def transform(self, results: dict) -> dict:
+        for key in self.keys:
+            image = results[key].astype(np.float32)
+            # The authors' least range, a thousandth, keeps a black image black.
+            results[key] = (image - image.min()) / max(np.ptp(image), 0.255) * np.float32(255)
+        return results

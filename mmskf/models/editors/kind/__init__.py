@@ -1,0 +1,3 @@
+from .kind_net import KinD
+
+__all__ = ['KinD']

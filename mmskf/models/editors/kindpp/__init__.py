@@ -1,0 +1,3 @@
+from .kindpp_net import KinDPlusPlus
+
+__all__ = ['KinDPlusPlus']

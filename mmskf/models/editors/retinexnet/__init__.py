@@ -1,0 +1,3 @@
+from .retinexnet_net import RetinexNet
+
+__all__ = ['RetinexNet']
