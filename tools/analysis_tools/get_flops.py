@@ -67,7 +67,7 @@ def count_operations(model, size):
             handles += [module.register_forward_pre_hook(lambda *_, part=part: enter(part)),
                         module.register_forward_hook(lambda *_: leave())]
     with counter, torch.no_grad():
-        model(torch.rand(1, 3, *size))
+        model(torch.rand(1, model.input_channels, *size))
         book()
     for handle in handles:
         handle.remove()
