@@ -2,6 +2,7 @@
 import json
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,13 @@ class Golden:
     """
 
     def __init__(self, name):
+        self.name = name
         self.meta = json.loads(golden_file(f'{name}.json').read_text())
-        self.data = np.load(golden_file(f'{name}.npz'))
+
+    @cached_property
+    def data(self):
+        """Inputs and outputs; the weights are there without them."""
+        return np.load(golden_file(f'{self.name}.npz'))
 
     @property
     def cases(self):

@@ -28,6 +28,7 @@ def main(args=None):
     cfg = runner_config(args)
     if args.tta:
         cfg.merge_from_dict({'model.test_cfg.tta': True})
+    cfg.load_from = None  # what a training starts from would overwrite the checkpoint
     hooks = cfg.setdefault('custom_hooks', [])
     if args.out:
         hooks.append(dict(type='PerImageScoresHook', out_file=args.out))

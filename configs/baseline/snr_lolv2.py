@@ -1,9 +1,6 @@
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/models/snr.py',
-    '../_base_/schedules/snr.py'
+    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/datasets/snr_pipelines.py',
+    '../_base_/models/snr.py', '../_base_/schedules/snr.py'
 ]
-# Whole images, stretched to multiples of 16, flipped but never transposed.
-_base_.train_dataloader.dataset.pipeline[2] = dict(type='mmagic.Resize', keys=['img', 'gt'], scale=(400, 608))
-_base_.train_dataloader.dataset.pipeline.pop(5)
-train_dataloader = dict(batch_size=4)
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.snr_stretch_pipeline))
 auto_scale_lr = dict(base_batch_size=4)

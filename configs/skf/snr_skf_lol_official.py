@@ -1,14 +1,11 @@
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/snr_skf_official.py',
-    '../_base_/schedules/snr.py', '../skb/hrnet_w48_pascal_context_official.py'
+    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/datasets/snr_pipelines.py',
+    '../_base_/models/snr_skf_official.py', '../_base_/schedules/snr.py', '../skb/hrnet_w48_pascal_context_official.py'
 ]
 model = dict(
     skb=_base_.skb,
     # Training starts from the authors' LOLv1.pth, converted by tools/model_converters/official_to_mmskf.py snr.
     generator=dict(init_cfg=dict(type='Pretrained', checkpoint='checkpoints/snr_lol.pth', prefix='generator')))
-# Crops of 128x128, flipped but never transposed.
-_base_.train_dataloader.dataset.pipeline[2].crop_size = 128
-_base_.train_dataloader.dataset.pipeline.pop(5)
-train_dataloader = dict(batch_size=16)
+train_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_.snr_crop_pipeline))
 auto_scale_lr = dict(base_batch_size=16)
 optim_wrapper = dict(optimizer=dict(lr=1e-4))

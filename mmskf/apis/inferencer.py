@@ -54,10 +54,10 @@ class SKFInferencer:
                 warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
             self.model = init_model(model, weights, device)
         with DefaultScope.overwrite_default_scope('mmskf'):
-            self.pipeline = Compose(self.inference_pipeline(self.model.cfg))
+            self.pipeline = Compose(self._inference_pipeline(self.model.cfg))
 
     @staticmethod
-    def inference_pipeline(cfg: Config) -> List[dict]:
+    def _inference_pipeline(cfg: Config) -> List[dict]:
         """The pipeline of the config's test set without what concerns the ground truth."""
         loaders = cfg.test_dataloader
         dataset = (loaders if isinstance(loaders, dict) else loaders[0]).dataset

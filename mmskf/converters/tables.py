@@ -54,7 +54,6 @@ SNR_RENAMES = [
     (r'pos_ffn\.w_1', 'ffn.1'),
     (r'pos_ffn\.w_2', 'ffn.3'),
 ]
-
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What the optimizer and the saver of TensorFlow leave in a checkpoint beside the network.
 TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']

@@ -28,7 +28,8 @@ def parse_args(args=None):
 
 def tile(sample, height):
     """The images of one sample side by side, BGR uint8, each in a box one and a half times as wide as high."""
-    tensors = [sample['inputs']] + ([sample['data_samples'].gt_img] if 'gt_img' in sample['data_samples'] else [])
+    # What a pipeline adds to the low-light image stands behind its three channels.
+    tensors = [sample['inputs'][:3]] + ([sample['data_samples'].gt_img] if 'gt_img' in sample['data_samples'] else [])
     boxes = []
     for tensor in tensors:
         image = tensor.numpy().transpose(1, 2, 0)[..., ::-1]

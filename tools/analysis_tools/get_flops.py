@@ -6,14 +6,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
-import numpy as np
 import torch
-from mmcv.transforms import Compose
 from mmengine.config import DictAction
 from prettytable import PrettyTable
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmskf.apis import SKFInferencer, init_model, load_config
+from mmskf.apis import init_model, load_config
 from mmskf.models import SemanticKnowledgeBank, SEModule
 
 NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
@@ -68,11 +66,8 @@ def count_operations(model, size):
         if part:
             handles += [module.register_forward_pre_hook(lambda *_, part=part: enter(part)),
                         module.register_forward_hook(lambda *_: leave())]
-    # The image with what the method's pipeline adds to it.
-    pipeline = Compose(SKFInferencer.inference_pipeline(model.cfg))
-    channels = len(pipeline(dict(img=np.zeros((*size, 3), np.uint8), key='example'))['inputs'])
     with counter, torch.no_grad():
-        model(torch.rand(1, channels, *size))
+        model(torch.rand(1, model.input_channels, *size))
         book()
     for handle in handles:
         handle.remove()

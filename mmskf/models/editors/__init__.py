@@ -1,6 +1,5 @@
 from .drbn import DRBNNet
 from .hwmnet import HWMNet
-from .kind import KinD
 from .kind import KinD, KinDEditor
 from .kindpp import KinDPlusPlus
 from .llflow import FlowOutputs, LLFlow, LLFlowNet

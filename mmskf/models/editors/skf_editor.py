@@ -73,6 +73,7 @@ class SKFEditor(BaseEditModel):
         ValueError: If a part of SKF is configured without what it needs, or a choice does not exist.
     """
 
+    input_channels = 3  # More where the pipeline of a method adds some.
     test_uses_gt = False  # Testing looks at the ground truth: what it scores is no fair figure, and is marked as such,
     gt_note = 'output made with the ground truth'  # by these words, in the name of every score.
 

@@ -34,6 +34,8 @@ class LLFlow(SKFEditor):
         ValueError: If a part of SKF is configured that needs an enhanced image in training.
     """
 
+    input_channels = 6
+
     def __init__(self, *args, train_gt_ratio: float = 0.2, inverse_loss: Optional[dict] = None, **kwargs):
         if kwargs.get('sa_loss') or kwargs.get('loss_input') == 'pred':
             raise ValueError('sa_loss and loss_input="pred" need the enhanced image, which LLFlow does not make in training: '
@@ -59,14 +61,13 @@ class LLFlow(SKFEditor):
         # Not a choice in Python: data parallel training needs a gradient, if only zero, for every parameter.
         return outputs._replace(mean=torch.where(use_gt, gt_color_map, outputs.mean))
 
-    @staticmethod
-    def network_inputs(inputs: Tensor) -> Tensor:
+    def network_inputs(self, inputs: Tensor) -> Tensor:
         """The image in the logarithmic domain, and the equalised image: (N, 6, H, W) -> (N, 6, H, W).
 
         Raises:
             ValueError: Without the equalised image, and for pixels that are not finite.
         """
-        if inputs.shape[1] != 6:
+        if inputs.shape[1] != self.input_channels:
             raise ValueError(f'LLFlow was given {inputs.shape[1]} channels, expected 6, the image and the image equalised: put '
                              'dict(type="AppendEqualized") behind LoadImage in the pipeline')
         broken = inputs.numel() - int(inputs.isfinite().sum())
