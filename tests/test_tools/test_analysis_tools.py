@@ -7,6 +7,7 @@ from mmagic.structures import DataSample
 from PIL import Image
 
 from mmskf.apis import init_model
+from mmskf.apis.config import model_index
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'drbn_lol'
@@ -41,6 +42,9 @@ def test_get_flops(tool, capsys):
     model = module.init_model(load_config(CONFIG, {'model.generator.recurrences': 1}))
     assert module.count_operations(model, (8, 12))['enhancement network'] == 96 * full + 24 * half + 6 * quarter
     assert '139,417' in capsys.readouterr().out
+    # All four recurrences of DRBN on an image of LOL, as the index has it.
+    entry, = (entry for entry in model_index() if entry['Name'] == CONFIG)
+    assert entry['Metadata']['GMACs'] == round(4 * (96 * full + 24 * half + 6 * quarter) * 2500 / 1e9, 2)
 
 
 def test_analyze_logs(tool, tmp_path, capsys):

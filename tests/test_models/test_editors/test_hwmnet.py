@@ -156,9 +156,10 @@ def test_semantics_enter_behind_every_level_of_the_decoder():
         assert not up[0].any() and not fusion[0].any()
 
 
-def test_width_is_a_multiple_of_8():
-    with pytest.raises(ValueError, match='channels of HWMNet is 20, expected a multiple of 8'):
-        HWMNet(channels=20)
+@pytest.mark.parametrize('channels', [21, 6])
+def test_width_is_even_and_at_least_8(channels):
+    with pytest.raises(ValueError, match=f'channels of HWMNet is {channels}, expected an even number of 8 or more'):
+        HWMNet(channels=channels)
 
 
 @pytest.mark.parametrize('depth', [2, 3])

@@ -53,7 +53,7 @@ class HalfWaveletAttentionBlock(nn.Module):
     """Half-wavelet attention block of HWMNet: one half of the channels is refined in the wavelet domain.
 
     Args:
-        channels (int): Channels of the input and the output, a multiple of 8.
+        channels (int): Channels of the input and the output, 8 or more and even.
 
     Shape:
         (N, channels, H, W), H and W even -> (N, channels, H, W)
@@ -118,7 +118,7 @@ class HWMNet(BaseModule):
     them.
 
     Args:
-        channels (int): Width at full resolution, a multiple of 8; it doubles with every level. Defaults to 96.
+        channels (int): Width at full resolution, 8 or more and even; it doubles with every level. Defaults to 96.
         depth (int): Levels. Defaults to 4.
         se (dict, optional): SE modules on the outputs of the decoder, coarse to fine: at 1/4, 1/2 and 1/1 for a depth of 4
             (see :class:`SEModuleList`). Defaults to None.
@@ -128,13 +128,14 @@ class HWMNet(BaseModule):
         (N, 3, H, W) in [0, 1], H and W multiples of ``size_divisor`` = 2^depth -> (N, 3, H, W), unclamped
 
     Raises:
-        ValueError: If ``channels`` is no multiple of 8.
+        ValueError: If ``channels`` is odd or less than 8.
     """
 
     def __init__(self, channels: int = 96, depth: int = 4, se: Optional[dict] = None, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
-        if channels % 8:
-            raise ValueError(f'channels of HWMNet is {channels}, expected a multiple of 8: its attention divides them by 8')
+        if channels % 2 or channels < 8:
+            raise ValueError(f'channels of HWMNet is {channels}, expected an even number of 8 or more: its blocks halve them, '
+                             'and their attention has an eighth')
         self.size_divisor = 2**depth  # the wavelet halves the deepest level once more
         widths = [channels * 2**i for i in range(depth)]
         *_, bottom = widths
