@@ -1,6 +1,7 @@
 """Table 3 for DRBN in miniature: six rows of two iterations on pictures of a few pixels, and what goes wrong with them."""
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -128,6 +129,35 @@ def test_rows_and_options_that_do_not_exist(run, module, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('number', [3, 4, 5])
+def test_the_budget_reaches_every_row(module, number):
+    """Also those that are trained in stages, and those whose stages have crops of their own."""
+    args = module.parse_args([str(number), '--iters', '60', '--batch-size', '2', '--crop', '32', '--layout', 'lolv2_real'])
+    marks = []
+    for row in module.choose_rows(module.paper_tables()[number]):
+        cfg = module.row_config(row['config'], args)
+        stages = cfg.train_cfg.get('stages', [])
+        assert (sum(stage.iters for stage in stages) if stages else cfg.train_cfg.max_iters) == pytest.approx(60, abs=1)
+        assert all(max(scheduler.get('milestones', [0])) < 60 for scheduler in cfg.param_scheduler)
+        loader = cfg.train_dataloader
+        assert loader.batch_size == 2 and loader.dataset.data_prefix.gt == 'Train/Normal' and loader.dataset.filename_tmpl
+        assert cfg.test_dataloader.dataset.data_root == 'data/LOL-v2/Real_captured' and cfg.val_cfg is None
+        sizes = re.findall(r'crop_size=(\d+)', Config(dict(loader=loader, stages=stages)).pretty_text)
+        assert sizes and set(sizes) == {'32'}
+        marks.append(tuple(module.parts_of(cfg.model).values()))
+    expected = {
+        3: 3 * [('', '', ''), ('✓', '', ''), ('', '✓', ''), ('', '', '✓'), ('✓', '', '✓'), ('✓', '✓', '✓')],
+        4: [('', '', ''), *((sch, sa, '✓') for sch in ('w/o S', '✓') for sa in ('', 'w/o S', '✓'))],
+        5: [('', '', ''), ('', '', ''), ('✓', '✓', '✓'), *2 * [('', '', ''), ('', '', ''), ('✓', '', '✓')]]}
+    assert marks == expected[number]
+
+
+def test_a_score_made_with_the_ground_truth_says_so(module):
+    result = {'PSNR (exposure from the ground truth)': '20.87', 'LPIPS': 'not measured', 'SSIM': '0.8'}
+    assert [module.measured_score(result, score) for score in module.SCORES] == [
+        '20.870 (exposure from the ground truth)', '0.800', 'not measured', 'not measured']
+
+
 def test_the_paper_s_tables(module):
     """Facts of the paper's text: average gains of its Section 4.4, in dB and NIQE."""
     tables = module.paper_tables()
@@ -144,4 +174,4 @@ def test_the_paper_s_tables(module):
     assert sum(rows[i]['NIQE'] - rows[i + 2]['NIQE'] for i in (0, 3)) / 2 == pytest.approx(0.411, abs=1e-3)
     gains = [rows[2]['PSNR'] - rows[1]['PSNR'] for rows in tables[5]['rows'].values()]
     assert sum(gains) / 3 == pytest.approx(1.307, abs=1e-3)  # the text has 1.272, which these rows do not give
-    assert all(find_config(row['config']) for row in tables[3]['rows']['drbn'])
+    assert all(find_config(row['config']) for number in tables for row in module.choose_rows(tables[number]))
