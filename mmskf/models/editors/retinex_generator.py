@@ -2,10 +2,11 @@ from typing import Callable, Optional, Tuple, Union
 
 import numpy as np
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, xavier_init
 from skimage.restoration import denoise_nl_means
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmskf.models.necks import SEModuleList
 from mmskf.structures import Decomposition, SemanticPrior
 
 Prior = Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None]
@@ -25,6 +26,18 @@ def denoise_reflectance(reflectance: Tensor, sigma: float) -> Tensor:
     # 0.8 times the noise is what scikit-image advises for its fast mode.
     clean = [denoise_nl_means(image, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=0) for image in images]
     return torch.from_numpy(np.stack(clean)).to(reflectance)
+
+
+def start_as_tensorflow(net: nn.Module):
+    """Gives convolutions the random weights they start with in TensorFlow, Glorot's; SE modules keep PyTorch's.
+
+    PyTorch's are smaller: what the deep restoration net of KinD++ makes of an image would hardly vary with it.
+    """
+    if isinstance(net, (nn.Conv2d, nn.ConvTranspose2d)):
+        xavier_init(net, distribution='uniform')
+    elif not isinstance(net, SEModuleList):
+        for child in net.children():
+            start_as_tensorflow(child)
 
 
 class RetinexGenerator(BaseModule):

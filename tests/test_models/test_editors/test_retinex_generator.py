@@ -47,6 +47,20 @@ def test_parameters(generator, options, expected, expected_skf):
     assert counts(with_se(generator, **options)) == expected_skf
 
 
+@pytest.mark.parametrize('generator', [RetinexNet, KinD, KinDPlusPlus])
+def test_random_weights_are_those_of_tensorflow(generator):
+    """Glorot: uniform within sqrt(6 / (inputs + outputs)), times the window; the SE modules keep PyTorch's."""
+    fresh = with_se(generator)
+    for module in (fresh.decom, getattr(fresh, fresh.stages[-1])):
+        for name, weight in module.named_parameters():
+            if weight.dim() == 4 and not name.startswith('se.') and weight.numel() > 1000:
+                bound = (6 / (weight.shape[0] + weight.shape[1]) / weight[0, 0].numel())**0.5
+                assert 0.97 * bound < weight.abs().max() <= bound, name
+            elif name.endswith('.bias') and not name.startswith('se.'):
+                assert not weight.any(), name
+    assert fresh.get_submodule(f'{fresh.stages[-1]}.se')[0].embed.bias.any()
+
+
 def test_a_stage_trains_its_subnet_and_nothing_else(net, images):
     low, high = images
     for number, stage in enumerate(net.stages):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from mmskf.structures import Adjustment, Restoration
 
-from ..retinex_generator import Prior, RetinexGenerator
+from ..retinex_generator import Prior, RetinexGenerator, start_as_tensorflow
 from .exposure import EPS, auto_ratio, exposure_ratio, fuse_own_photo
 from .subnets import AdjustmentNet, DecompositionNet
 
@@ -48,6 +48,8 @@ class KinDBase(RetinexGenerator):
         self.decom = DecompositionNet(form)
         self.adjust = AdjustmentNet(form)
         self.restore = restore
+        if form == 'tf':
+            start_as_tensorflow(self)
 
     def target(self, reflectance: Tensor) -> Tensor:
         """What the restored reflectance should be, from that of the ground truth: (N, 3, H, W) -> (N, 3, H, W)."""

@@ -9,7 +9,7 @@ from mmskf.models.necks import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Relighting, SemanticPrior
 
-from ..retinex_generator import Prior, RetinexGenerator
+from ..retinex_generator import Prior, RetinexGenerator, start_as_tensorflow
 
 
 class DecomNet(nn.Module):
@@ -119,6 +119,8 @@ class RetinexNet(RetinexGenerator):
             raise ValueError(f"padding_mode={padding_mode!r} needs form='port': the TensorFlow form pads with zeros")
         self.decom = DecomNet(padding_mode)
         self.relight = RelightNet(form, padding_mode, se)
+        if form == 'tf':
+            start_as_tensorflow(self)
 
     def enhance(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor]) -> Relighting:
         """Testing; the ground truth is not looked at."""
