@@ -117,11 +117,11 @@ def test_gray_weighs_as_tensorflow():
 
 
 def test_a_smooth_illumination_costs_nothing():
-    """But at the border, where the padding is: zero there makes it zero everywhere."""
+    """A square of 6x6 pixels in an illumination that is 0 around it, so that the padding makes no jump."""
     illumination = torch.full((1, 1, 8, 8), 0.5, dtype=torch.float64)
     illumination[..., -1, :] = illumination[..., :, -1] = illumination[..., 0, :] = illumination[..., :, 0] = 0
     flat = torch.zeros(1, 3, 8, 8, dtype=torch.float64)
-    # The frame is 6 pixels long on each side: two jumps of 0.5 in every of 6 rows, and as many downwards.
+    # Two jumps of 0.5 in each of 6 rows, and as many in each of 6 columns.
     assert structure_aware_smoothness(illumination, flat).item() == pytest.approx(2 * 12 * 0.5 / 64)
     textured = torch.rand(1, 3, 8, 8, dtype=torch.float64)
     assert structure_aware_smoothness(illumination, textured) < structure_aware_smoothness(illumination, flat)
