@@ -22,6 +22,9 @@ def test_find_config():
 def test_data_root_reaches_every_data_set():
     cfg = load_config('drbn_lol', data_root='/photos')
     assert [dataset.data_root for dataset in datasets(cfg)] == ['/photos'] * 3
+    cfg.train_dataloader.dataset = dict(type='RepeatDataset', dataset=cfg.train_dataloader.dataset)
+    cfg.test_dataloader = [cfg.test_dataloader, cfg.val_dataloader]
+    assert len(list(datasets(cfg))) == 4
 
 
 def test_data_root_and_options_reach_the_stages_of_a_training():
@@ -35,9 +38,6 @@ def test_data_root_and_options_reach_the_stages_of_a_training():
     assert [loader.dataset.pipeline[3].crop_size for loader in loaders] == [48, 48, 96]
     assert train_dataloader(cfg) == loaders[2] and cfg.train_dataloader.dataset.pipeline[3].crop_size == 384
     assert train_dataloader(load_config('drbn_lol')) == load_config('drbn_lol').train_dataloader
-    cfg.train_dataloader.dataset = dict(type='RepeatDataset', dataset=cfg.train_dataloader.dataset)
-    cfg.test_dataloader = [cfg.test_dataloader, cfg.val_dataloader]
-    assert len(list(datasets(cfg))) == 4
 
 
 @pytest.mark.parametrize('option, close', [

@@ -190,7 +190,8 @@ def test_a_test_without_ground_truth(tmp_path):
 def test_scores_of_outputs_made_with_the_ground_truth_have_a_note():
     """Every score: of metrics without ground truth too, inside a correction, in the report and for single images."""
     image = np.full((200, 200, 3), 100, np.uint8)
-    for metric, names in ((PSNR(), ['PSNR']), (NIQE(), ['NIQE']), (GTMean([PSNR()], mode='gray'), ['PSNR', 'PSNR (gray GT-mean)'])):
+    corrected = GTMean([PSNR()], mode='gray')
+    for metric, names in ((PSNR(), ['PSNR']), (NIQE(), ['NIQE']), (corrected, ['PSNR', 'PSNR (gray GT-mean)'])):
         marked = sample(image, image // 2)
         marked['output']['note'] = 'exposure from the ground truth'
         expected = {f'{name} (exposure from the ground truth)' for name in names}
