@@ -155,7 +155,10 @@ def prepare_launch_without_gpu(cfg):
                            'bash tools/dist_train.sh CONFIG PROCESSES')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
-    wrapper = cfg.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 

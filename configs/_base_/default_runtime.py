@@ -24,7 +24,7 @@ visualizer = dict(
 env_cfg = dict(
     cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1), dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=0)
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+log_processor = dict(type='StagedLogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 load_from = None
 resume = False

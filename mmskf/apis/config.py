@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from mmskf import registry
+from mmskf.engine.loops import stage_dataloader
 
 PACKAGE = Path(__file__).resolve().parents[1]
 METHOD_FOLDERS = ('baseline', 'skf')
@@ -79,7 +80,7 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 
 
 def datasets(cfg: Config) -> Iterator[ConfigDict]:
-    """Every data set of a config, also those in lists of loaders and inside wrappers."""
+    """Every data set of a config, also those in lists of loaders, inside wrappers and of single stages of a training."""
     for name in DATALOADERS:
         loaders = cfg.get(name) or []
         for loader in [loaders] if isinstance(loaders, dict) else loaders:
@@ -87,6 +88,16 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
             while 'dataset' in dataset:
                 dataset = dataset.dataset
             yield from dataset.get('datasets', [dataset])
+    for stage in (cfg.get('train_cfg') or {}).get('stages', []):
+        dataset = stage.get('dataloader', {}).get('dataset', {})
+        if 'data_root' in dataset:  # else it is that of train_dataloader
+            yield dataset
+
+
+def train_dataloader(cfg: Config) -> ConfigDict:
+    """The data loader that a config trains with; of a training in stages, that of the last one, which yields the image."""
+    stages = (cfg.get('train_cfg') or {}).get('stages')
+    return stage_dataloader(cfg.train_dataloader, stages[-1]) if stages else cfg.train_dataloader
 
 
 def check_options(cfg: Config, options: dict):

@@ -34,6 +34,9 @@ class ImageMetric(BaseSampleWiseMetric):
     not be measured. Such images are left out of the mean, with a warning; where no image could be measured the mean
     is the text 'not measured'.
 
+    Where the model says of an output what has to be known of its scores, in the field ``note``, every score has that in its
+    name: 'PSNR (exposure from the ground truth)'.
+
     A subclass sets ``metric`` (its name) and implements :meth:`measure`.
 
     Args:
@@ -91,7 +94,11 @@ class ImageMetric(BaseSampleWiseMetric):
             path = sample['img_path']
             pred = to_float_rgb(sample['output'][self.pred_key])
             gt = self._ground_truth(sample, path, pred.shape) if self.needs_gt else None
-            self.results.append(dict(path=path, scores=self.scores(pred, gt)))
+            scores = self.scores(pred, gt)
+            note = sample['output'].get('note')
+            if note:
+                scores = {f'{name} ({note})': score for name, score in scores.items()}
+            self.results.append(dict(path=path, scores=scores))
 
     def _ground_truth(self, sample, path, shape):
         if self.gt_key not in sample:

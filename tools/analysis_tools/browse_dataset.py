@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.config import DictAction
 from mmengine.registry import DATASETS
 
-from mmskf.apis import load_config
+from mmskf.apis import load_config, train_dataloader
 
 
 def parse_args(args=None):
@@ -43,7 +43,7 @@ def tile(sample, height):
 def main(args=None):
     args = parse_args(args)
     cfg = load_config(args.config, args.cfg_options, args.data_root)
-    loaders = cfg[f'{args.split}_dataloader']
+    loaders = train_dataloader(cfg) if args.split == 'train' else cfg[f'{args.split}_dataloader']
     loaders = [loaders] if isinstance(loaders, dict) else loaders
     for number, loader in enumerate(loaders):
         dataset = DATASETS.build(loader.dataset)

@@ -16,8 +16,7 @@ from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 from prettytable import PrettyTable
 
-from mmskf.apis import init_model, load_config
-from mmskf.models.editors.skf_editor import full_size
+from mmskf.apis import init_model, load_config, train_dataloader
 
 
 def parse_args(args=None):
@@ -34,16 +33,26 @@ def parse_args(args=None):
 def gradient_norms(model, data):
     """Value and gradient norm on the enhanced image of every loss term of one batch.
 
+    Where loss_recon does not look at that image (KinD), the gradients are those on the first other output that it looks at:
+    the restored reflectance.
+
     Returns:
         dict[str, tuple[float, float]]: Name of the term -> its value and the norm of its gradient.
     """
     data = model.data_preprocessor(data, training=True)
     gt = data['data_samples'].gt_img
     outputs, prior = model.reconstruct(data['inputs'], gt)
+    losses = model.losses(outputs, gt, prior)
+
+    def gradient(loss, output):
+        return torch.autograd.grad(loss, output, retain_graph=True, allow_unused=True)[0]
+
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    seen = next(output for output in outputs if output.requires_grad and gradient(losses['loss_recon'], output) is not None)
     norms = {}
-    for name, loss in model.losses(outputs, gt, prior).items():
-        gradient, = torch.autograd.grad(loss, full_size(outputs), retain_graph=True, allow_unused=True)
-        norms[name] = (loss.item(), 0. if gradient is None else gradient.norm().item())
+    for name, loss in losses.items():
+        of_loss = gradient(loss, seen) if loss.requires_grad else None
+        norms[name] = (loss.item(), 0. if of_loss is None else of_loss.norm().item())
     return norms
 
 
@@ -51,7 +60,7 @@ def main(args=None):
     args = parse_args(args)
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     model = init_model(cfg, args.checkpoint, args.device).train()
-    batches = iter(Runner.build_dataloader(cfg.train_dataloader, seed=0))
+    batches = iter(Runner.build_dataloader(train_dataloader(cfg), seed=0))
     totals = defaultdict(lambda: torch.zeros(2))
     for _ in track_iter_progress(range(args.batches)):
         for name, pair in gradient_norms(model, next(batches)).items():

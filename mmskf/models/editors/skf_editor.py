@@ -1,4 +1,4 @@
-from typing import Dict, Optional, Tuple, Union
+from typing import Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -7,7 +7,7 @@ from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner.checkpoint import get_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
@@ -42,12 +42,13 @@ class SKFEditor(BaseEditModel):
 
     Images are (N, 3, H, W), RGB in [0, 1]; a method whose pipeline adds further channels to its input has them behind these
     three. What is particular to a method goes into a subclass, which overrides :meth:`generate` (how the generator is
-    called), :meth:`compared` (what SCH compares) or :attr:`guided` (when SKF acts).
+    called), :meth:`compared` (what SCH compares), :attr:`guided` (when SKF acts) or :attr:`recon_loss` (what L_recon is).
 
     Args:
         generator (dict): The enhancement network. Its attribute ``size_divisor`` says which sizes it takes; ``se`` configures
             its SE modules (see :class:`SEModuleList`).
-        recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth.
+        recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth. It yields a
+            scalar, or a dict: 'loss_recon' and terms for the log, without 'loss' in their names.
         skb (dict, optional): Config of the :class:`SemanticKnowledgeBank`. Defaults to None.
         sch_loss (dict, optional): Config of the :class:`SCHLoss`. Defaults to None.
         sa_loss (dict, optional): Config of the :class:`SALoss`; training then takes two optimizers, ``generator`` and
@@ -68,7 +69,8 @@ class SKFEditor(BaseEditModel):
     """
 
     input_channels = 3  # More where the pipeline of a method adds some.
-    test_uses_gt = False  # Testing looks at the ground truth: what it scores is no fair figure, and is marked as such.
+    test_uses_gt = False  # Testing looks at the ground truth: what it scores is no fair figure, and is marked as such,
+    gt_note = 'output made with the ground truth'  # by these words, in the name of every score.
 
     def __init__(self,
                  generator: dict,
@@ -138,6 +140,11 @@ class SKFEditor(BaseEditModel):
         """Whether SKF acts in this iteration: always, but for methods that are trained in stages."""
         return True
 
+    @property
+    def recon_loss(self) -> nn.Module:
+        """The baseline's own loss in this iteration."""
+        return self.pixel_loss
+
     def generate(self, inputs: Tensor, prior, gt: Optional[Tensor] = None) -> Outputs:
         """Calls the generator.
 
@@ -185,8 +192,9 @@ class SKFEditor(BaseEditModel):
         return outputs, prior_of(self.loss_input) if needed else None
 
     def losses(self, outputs: Outputs, gt: Tensor, prior: Optional[SemanticPrior]) -> Dict[str, Tensor]:
-        """The loss terms of the generator (Eq. 15), each by its name in the paper."""
-        losses = dict(loss_recon=self.pixel_loss(outputs, gt))
+        """The loss terms of the generator (Eq. 15), each by its name in the paper, and what L_recon shows of its own terms."""
+        recon = self.recon_loss(outputs, gt)
+        losses = dict(recon) if isinstance(recon, dict) else dict(loss_recon=recon)
         if not self.guided:
             return losses
         if self.sch_loss and MessageHub.get_current_instance().get_info('iter', 0) % self.sch_interval == 0:
@@ -255,8 +263,24 @@ class SKFEditor(BaseEditModel):
 
     @staticmethod
     def ground_truth(data_samples: DataSample) -> Tensor:
-        """The ground truth of a test batch as the models have it: mmagic's preprocessor leaves it BGR in 0..255 in testing."""
+        """The ground truth of a test batch as the models have it: mmagic's preprocessor leaves it BGR in 0..255 in testing.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if data_samples is None or 'gt_img' not in data_samples:
+            raise ValueError('This model is configured to look at the ground truth in testing, and there is none: give the '
+                             'data set one, or choose a setting that needs none (KinD, KinD++: '
+                             "--cfg-options model.generator.exposure=auto)")
         return data_samples.gt_img.flip(1) / 255
+
+    def convert_to_datasample(self, predictions: DataSample, data_samples: DataSample, inputs: Tensor) -> List[DataSample]:
+        """As mmagic; outputs that the ground truth had a part in carry a note for :class:`mmskf.evaluation.ImageMetric`."""
+        data_samples = super().convert_to_datasample(predictions, data_samples, inputs)
+        for sample in data_samples:
+            if self.test_uses_gt:
+                sample.output.set_metainfo(dict(note=self.gt_note))
+        return data_samples
 
     def _check_optimizers(self, optim_wrapper):
         if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:

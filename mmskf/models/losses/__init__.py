@@ -1,8 +1,13 @@
 from .flow_nll_loss import FlowNLLLoss
+from .kind_loss import KinDAdjustLoss, KinDDecomLoss, KinDRestoreLoss
 from .regions import inside_regions
+from .retinexnet_loss import RetinexNetDecomLoss, RetinexNetRelightLoss
 from .sa_loss import SALoss
 from .sch_loss import SCHLoss
 from .soft_histogram import soft_histogram
 from .ssim_loss import PyramidLoss, SSIMLoss, ssim
 
-__all__ = ['FlowNLLLoss', 'PyramidLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim']
+__all__ = [
+    'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
+    'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
+]

@@ -5,10 +5,15 @@ from torch import Tensor, nn
 from mmskf.registry import MODELS
 
 
-def ssim(x: Tensor, y: Tensor) -> Tensor:
+def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
     """Mean structural similarity of images in [0, 1], differentiable (Wang et al., 2004).
 
-    Gaussian window of 11 pixels and sigma 1.5, zero padding, K1 = 0.01, K2 = 0.03.
+    Gaussian window of 11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03.
+
+    Args:
+        x (Tensor): (N, C, H, W).
+        y (Tensor): (N, C, H, W).
+        padding (int): Zeros around the images; with 0 only windows inside them count. Defaults to 5, a window for each pixel.
 
     Shape:
         (N, C, H, W), (N, C, H, W) -> ()
@@ -17,7 +22,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     taps = torch.exp(-(torch.arange(11, device=x.device, dtype=x.dtype) - 5)**2 / (2 * 1.5**2))
     taps = taps / taps.sum()
     window = torch.outer(taps, taps).expand(5 * channels, 1, 11, 11)
-    moments = F.conv2d(torch.cat([x, y, x * x, y * y, x * y], dim=1), window, padding=5, groups=5 * channels)
+    moments = F.conv2d(torch.cat([x, y, x * x, y * y, x * y], dim=1), window, padding=padding, groups=5 * channels)
     mean_x, mean_y, xx, yy, xy = moments.chunk(5, dim=1)
     var_x, var_y, cov = xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/datasets/lol_stretched.py', '../_base_/models/kind_skf.py',
+    '../_base_/schedules/kind_skf.py', '../skb/hrnet_w48_pascal_context.py'
+]
+model = dict(skb=_base_.skb)
+_base_.train_dataloader.dataset.pipeline[3].crop_size = 384

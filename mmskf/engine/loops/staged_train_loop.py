@@ -1,0 +1,155 @@
+from copy import deepcopy
+from itertools import accumulate
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop, LogProcessor, set_random_seed
+from mmengine.runner.loops import _InfiniteDataloaderIterator
+from torch import nn
+
+from mmskf.registry import LOG_PROCESSORS, LOOPS
+
+
+class Stage(NamedTuple):
+    """A part of a training: its iterations are ``begin`` to ``end`` - 1 of the whole."""
+    name: str
+    begin: int
+    end: int
+
+
+@LOOPS.register_module()
+class StagedTrainLoop(IterBasedTrainLoop):
+    """Trains the subnets of a model one after the other: RetinexNet, KinD, KinD++.
+
+    The model has ``stages``, their names in order, and is told the current one in ``stage``; it yields the loss of that
+    stage, and trains what this loss depends on. There is one optimizer and one schedule: iterations are counted through all
+    stages. Weights without a gradient are left alone by every optimizer of PyTorch, whatever its momentum. A training that
+    is resumed goes on in the stage where it was interrupted, with the images that come next there.
+
+    Args:
+        runner (Runner): The Runner.
+        dataloader (dict): ``train_dataloader`` of the Runner.
+        stages (list[dict]): One for each stage of the model, in its order. ``name``: as the model has it. ``iters``: how many
+            iterations; 0 skips it, for a model that starts from weights (``load_from``). ``dataloader``: optional, what
+            differs from ``train_dataloader``, field by field as a config differs from its base; an item of a list is named by
+            its index, as in ``dataset=dict(pipeline={'2': dict(crop_size=48)})``.
+        val_begin (int, optional): The first iteration with a validation. Defaults to None: the first one of the last stage,
+            since there is no enhanced image before.
+        **kwargs: See ``mmengine.runner.IterBasedTrainLoop``.
+
+    Raises:
+        TypeError: If the Runner was given a data loader in place of its config.
+        ValueError: If the stages are not those of the model, or one has a field that does not exist.
+    """
+
+    def __init__(self, runner, dataloader: dict, stages: Sequence[dict], val_begin: Optional[int] = None, **kwargs):
+        if not isinstance(dataloader, dict):
+            raise TypeError('StagedTrainLoop makes a data loader for each stage: give the Runner train_dataloader as a config, '
+                            f'not as a {type(dataloader).__name__}')
+        self.model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_stages(stages, self.model)
+        ends = list(accumulate(stage['iters'] for stage in stages))
+        self.stages = [Stage(stage['name'], end - stage['iters'], end) for stage, end in zip(stages, ends)]
+        # All of them at once, so that a folder that does not exist stops the training before it starts.
+        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
+        self.dataloaders = [runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed)
+                            for number, stage in enumerate(stages)]
+        if val_begin is None:
+            val_begin = self.stages[-1].begin + 1
+        super().__init__(runner, self.dataloaders[0], max_iters=ends[-1], val_begin=val_begin, **kwargs)
+
+    @property
+    def position(self) -> Tuple[int, Stage]:
+        """Number, from 0, and description of the stage that the current iteration belongs to; after the end, of the last."""
+        return next(((number, stage) for number, stage in enumerate(self.stages) if self._iter < stage.end),
+                    (len(self.stages) - 1, self.stages[-1]))
+
+    def run(self) -> nn.Module:
+        """Trains through all stages, from the iteration that the Runner has resumed."""
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        current = None
+        while self._iter < self._max_iters and not self.stop_training:
+            number, stage = self.position
+            if number != current:
+                self._begin(number, stage)
+                current = number
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if (self.runner.val_loop is not None and self._iter >= self.val_begin
+                    and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)):
+                self.runner.val_loop.run()
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _begin(self, number: int, stage: Stage):
+        """Turns to a stage, and in it to the iteration to go on with."""
+        self.model.stage = stage.name
+        done = self._iter - stage.begin
+        self.runner.logger.info(
+            f'Stage {number + 1} of {len(self.stages)}: {stage.name}, {stage.end - stage.begin} iterations'
+            + (f', of which {done} are done: their images are skipped' if done else ''))
+        if done == 0:
+            # The means over the last iterations, which the log shows, are of one stage only.
+            scalars = self.runner.message_hub.log_scalars
+            for name in [name for name in scalars if name.startswith('train/')]:
+                del scalars[name]
+        # What is drawn in this process depends on the stage alone, not on what was before it: a resumed training can repeat it.
+        set_random_seed(self.runner.seed + number, diff_rank_seed=self.runner._randomness_cfg.get('diff_rank_seed', False))
+        if number > 0:
+            # The workers of the earlier loaders end when nothing holds these any more.
+            self.dataloaders[:number] = [None] * number
+            self.dataloader, self.dataloader_iterator = self.dataloaders[number], None
+            self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+        for _ in range(done):
+            next(self.dataloader_iterator)
+
+
+def check_stages(stages: Sequence[dict], model: nn.Module):
+    """Refuses stages that a model does not have, or has in another order.
+
+    Raises:
+        ValueError: Says which there are and which there should be.
+    """
+    known = getattr(model, 'stages', None)
+    if known is None:
+        raise ValueError(f'{type(model).__name__} is not trained in stages: use an editor that is, such as StagedEditor, or '
+                         'train_cfg=dict(type="IterBasedTrainLoop", max_iters=...)')
+    for stage in stages:
+        unknown = set(stage) - {'name', 'iters', 'dataloader'}
+        if unknown or not isinstance(stage.get('iters'), int) or stage['iters'] < 0:
+            raise ValueError(f'train_cfg.stages has the stage {dict(stage)}: it takes name, iters (0 or more) and dataloader')
+    names = [stage.get('name') for stage in stages]
+    if names != list(known):
+        raise ValueError(f'train_cfg.stages has the stages {names}, and the model is trained in the stages {list(known)}: '
+                         'give these, in this order; a stage with iters=0 is skipped')
+
+
+def stage_dataloader(base: dict, stage: dict) -> ConfigDict:
+    """The config of a stage's data loader: that of the Runner, with the fields changed that the stage's own names."""
+    cfg = Config(dict(dataloader=deepcopy(base)))
+    cfg.merge_from_dict(dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    return cfg.dataloader
+
+
+@LOG_PROCESSORS.register_module()
+class StagedLogProcessor(LogProcessor):
+    """Says in every line of a training in stages where it is: 'Stage 1 of 2: decom [50/9200]'.
+
+    Args:
+        **kwargs: See ``mmengine.runner.LogProcessor``.
+    """
+
+    def get_log_after_iter(self, runner, batch_idx: int, mode: str) -> Tuple[dict, str]:
+        """As mmengine's, with the stage before the line and its number, from 1, as 'stage' in the scalars."""
+        tag, line = super().get_log_after_iter(runner, batch_idx, mode)
+        if mode == 'train' and isinstance(runner.train_loop, StagedTrainLoop):
+            number, stage = runner.train_loop.position
+            done = runner.iter + 1 - stage.begin
+            tag['stage'] = number + 1
+            line = (f'Stage {number + 1} of {len(runner.train_loop.stages)}: {stage.name} '
+                    f'[{done}/{stage.end - stage.begin}]  {line}')
+        return tag, line

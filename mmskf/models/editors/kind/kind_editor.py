@@ -1,0 +1,22 @@
+from mmagic.structures import DataSample
+from torch import Tensor
+
+from mmskf.registry import MODELS
+
+from ..staged_editor import StagedEditor
+
+
+@MODELS.register_module()
+class KinDEditor(StagedEditor):
+    """Trains and tests KinD and KinD++, for which every image is stretched to its full range.
+
+    The pipeline does that (:class:`StretchRange`), but for the ground truth in testing, which scores are to compare with as it
+    is. See :class:`StagedEditor`.
+    """
+
+    @staticmethod
+    def ground_truth(data_samples: DataSample) -> Tensor:
+        """The ground truth of a test batch (N, 3, H, W), stretched."""
+        gt = StagedEditor.ground_truth(data_samples)
+        low, high = gt.amin(dim=(1, 2, 3), keepdim=True), gt.amax(dim=(1, 2, 3), keepdim=True)
+        return (gt - low) / (high - low).clamp(min=1e-3)

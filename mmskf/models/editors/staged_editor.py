@@ -1,0 +1,64 @@
+from typing import Optional
+
+from torch import Tensor, nn
+
+from mmskf.registry import MODELS
+
+from .skf_editor import Outputs, SKFEditor
+
+
+@MODELS.register_module()
+class StageLosses(nn.ModuleDict):
+    """The loss of each stage, by the stage's name.
+
+    Args:
+        **losses (dict): Name -> config of its loss.
+    """
+
+    def __init__(self, **losses: dict):
+        super().__init__({name: MODELS.build(loss) for name, loss in losses.items()})
+
+
+@MODELS.register_module()
+class StagedEditor(SKFEditor):
+    """An editor for a method whose subnets are trained one after the other (RetinexNet, KinD, KinD++).
+
+    The generator names its ``stages`` in the order of training and, told one of them, returns what that stage's loss takes.
+    SKF acts in the last stage only (section 4.1), which yields the enhanced image. :class:`~mmskf.engine.StagedTrainLoop` sets
+    ``stage``; until then it is the last one.
+
+    Where ``generator.exposure`` is 'gt', testing takes the exposure from the ground truth, and the scores say so.
+
+    Args:
+        generator (dict): The enhancement network.
+        recon_loss (dict[str, dict]): Name of a stage -> config of its loss, for every stage of the generator.
+        **kwargs: See :class:`SKFEditor`.
+
+    Raises:
+        ValueError: If the stages of ``recon_loss`` are not those of the generator.
+    """
+    gt_note = 'exposure from the ground truth'
+
+    def __init__(self, generator: dict, recon_loss: dict, **kwargs):
+        super().__init__(generator, dict(recon_loss, type='StageLosses'), **kwargs)
+        # Read here, since data parallel wrappers hide the generator's attributes.
+        self.stages = tuple(self.generator.stages)
+        self.test_uses_gt = getattr(self.generator, 'exposure', None) == 'gt'
+        if set(recon_loss) != set(self.stages):
+            raise ValueError(f'model.recon_loss has losses for {sorted(recon_loss)}; {generator["type"]} is trained in the '
+                             f'stages {list(self.stages)}: give one loss for each of them')
+        self.stage = self.stages[-1]
+
+    @property
+    def guided(self) -> bool:
+        """Whether SKF acts in this iteration: in the last stage."""
+        return self.stage == self.stages[-1]
+
+    @property
+    def recon_loss(self) -> nn.Module:
+        """The loss of the current stage."""
+        return self.pixel_loss[self.stage]
+
+    def generate(self, inputs: Tensor, prior, gt: Optional[Tensor] = None) -> Outputs:
+        """Calls the generator; in training, for the current stage."""
+        return self.generator(inputs, prior, gt, stage=self.stage if self.training else None)
