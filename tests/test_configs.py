@@ -7,6 +7,7 @@ from mmengine.registry import init_default_scope
 
 from mmskf.apis import config_root, list_models, load_config
 from mmskf.apis.config import model_index
+from mmskf.engine.loops import stage_dataloader
 from mmskf.registry import EVALUATOR, HOOKS, LOOPS, MODEL_WRAPPERS, MODELS, PARAM_SCHEDULERS, TRANSFORMS, VISUALIZERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +45,10 @@ def test_config_builds(name):
         for loader in each(cfg[f'{split}_dataloader']):
             for transform in loader.dataset.pipeline:
                 TRANSFORMS.build(transform)
+    for stage in cfg.train_cfg.get('stages', []):
+        for transform in stage_dataloader(cfg.train_dataloader, stage).dataset.pipeline:
+            TRANSFORMS.build(transform)
+    assert not cfg.train_cfg.get('stages') or [stage.name for stage in cfg.train_cfg.stages] == list(model.stages)
     for evaluator in [*each(cfg.val_evaluator), *each(cfg.test_evaluator)]:
         EVALUATOR.build(evaluator)
     optimizers = build_optim_wrapper(model, cfg.optim_wrapper)

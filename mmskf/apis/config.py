@@ -88,17 +88,17 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 
 def datasets(cfg: Config) -> Iterator[ConfigDict]:
     """Every data set of a config, also those in lists of loaders, inside wrappers and of single stages of a training."""
-    loaders = []
     for name in DATALOADERS:
-        found = cfg.get(name) or []
-        loaders += [found] if isinstance(found, dict) else found
-    stages = (cfg.get('train_cfg') or {}).get('stages', [])
-    loaders += [stage.dataloader for stage in stages if 'dataset' in stage.get('dataloader', {})]
-    for loader in loaders:
-        dataset = loader.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
-        yield from dataset.get('datasets', [dataset])
+        loaders = cfg.get(name) or []
+        for loader in [loaders] if isinstance(loaders, dict) else loaders:
+            dataset = loader.dataset
+            while 'dataset' in dataset:
+                dataset = dataset.dataset
+            yield from dataset.get('datasets', [dataset])
+    for stage in (cfg.get('train_cfg') or {}).get('stages', []):
+        dataset = stage.get('dataloader', {}).get('dataset', {})
+        if 'data_root' in dataset:  # else it is that of train_dataloader
+            yield dataset
 
 
 def train_dataloader(cfg: Config) -> ConfigDict:

@@ -1,7 +1,8 @@
 import pytest
 
-from mmskf.apis import find_config, list_models, load_config
+from mmskf.apis import find_config, list_models, load_config, train_dataloader
 from mmskf.apis.config import datasets
+from mmskf.engine.loops import stage_dataloader
 
 
 def test_list_models():
@@ -24,6 +25,19 @@ def test_data_root_reaches_every_data_set():
     cfg.train_dataloader.dataset = dict(type='RepeatDataset', dataset=cfg.train_dataloader.dataset)
     cfg.test_dataloader = [cfg.test_dataloader, cfg.val_dataloader]
     assert len(list(datasets(cfg))) == 4
+
+
+def test_data_root_and_options_reach_the_stages_of_a_training():
+    """Of all stages through train_dataloader, of one by its index; the last one's images are what the tools look at."""
+    cfg = load_config('kind_lol', {'train_dataloader.num_workers': 7, 'train_cfg.stages.1.dataloader.batch_size': 3,
+                                   'train_cfg.stages.0.dataloader.dataset.data_root': 'elsewhere',
+                                   'train_cfg.stages.2.dataloader.dataset.pipeline.3.crop_size': 96}, data_root='/photos')
+    loaders = [stage_dataloader(cfg.train_dataloader, stage) for stage in cfg.train_cfg.stages]
+    assert [(loader.dataset.data_root, loader.num_workers) for loader in loaders] == [('/photos', 7)] * 3
+    assert [loader.batch_size for loader in loaders] == [10, 3, 4]
+    assert [loader.dataset.pipeline[3].crop_size for loader in loaders] == [48, 48, 96]
+    assert train_dataloader(cfg) == loaders[2] and cfg.train_dataloader.dataset.pipeline[3].crop_size == 384
+    assert train_dataloader(load_config('drbn_lol')) == load_config('drbn_lol').train_dataloader
 
 
 @pytest.mark.parametrize('option, close', [

@@ -170,6 +170,17 @@ def test_the_log_says_where_it_is(trained, train, tmp_path):
     assert 'relight, 3 iterations, of which 2 are done' in next(tmp_path.glob('*/*.log')).read_text()
 
 
+@pytest.mark.parametrize('exposure, name', [('auto', 'PSNR'), ('gt', 'PSNR (exposure from the ground truth)')])
+def test_scores_say_where_the_exposure_comes_from(trained, tool, pairs, tmp_path, capfd, exposure, name):
+    (tmp_path / 'config.py').write_text(CONFIG)
+    tool('tools/test').main([
+        str(tmp_path / 'config.py'), f'{trained}/iter_6.pth', '--data-root', str(pairs), '--work-dir', str(tmp_path),
+        '--out', str(tmp_path / 'scores.csv'), '--cfg-options', f'model.generator.exposure={exposure}'
+    ])
+    assert (tmp_path / 'scores.csv').read_text().splitlines()[0] == f'image,{name}'
+    assert f'    {name}: ' in ''.join(capfd.readouterr())
+
+
 def test_a_stage_is_skipped(runner):
     running, watch = runner(**{'train_cfg.stages.0.iters': 0}), Watch()
     running.register_hook(watch)
@@ -192,7 +203,7 @@ def test_half_precision(train, tmp_path, trained):
     ({'train_cfg.stages': []}, r'stages \[\]'),
     ({'train_cfg.stages.0.iters': -1}, 'iters'),
     ({'train_cfg.stages.1.lr': 1}, "'lr': 1"),
-    ({'train_cfg.stages.1.dataloader': dict(dataset=dict(data_root='nowhere'))}, 'does not exist: nowhere/train/low'),
+    ({'train_cfg.stages.1.dataloader': dict(dataset=dict(data_prefix=dict(img='nowhere')))}, 'does not exist: .*/nowhere'),
     ({'model.recon_loss.adjust': dict(type='KinDAdjustLoss')}, r"has losses for \['adjust', 'decom', 'relight'\]"),
 ])
 def test_what_cannot_be_stops_before_the_start(runner, changes, message):

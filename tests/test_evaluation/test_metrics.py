@@ -185,3 +185,15 @@ def test_a_test_without_ground_truth(tmp_path):
     assert np.isfinite(report['NIQE'])
     with pytest.raises(KeyError, match='a.png'):
         report_of_test(tmp_path / 'other', loader(folder, gt=False), [dict(type='PSNR')])
+
+
+def test_scores_of_outputs_made_with_the_ground_truth_have_a_note():
+    """Every score: of metrics without ground truth too, inside a correction, in the report and for single images."""
+    image = np.full((200, 200, 3), 100, np.uint8)
+    corrected = GTMean([PSNR()], mode='gray')
+    for metric, names in ((PSNR(), ['PSNR']), (NIQE(), ['NIQE']), (corrected, ['PSNR', 'PSNR (gray GT-mean)'])):
+        marked = sample(image, image // 2)
+        marked['output']['note'] = 'exposure from the ground truth'
+        expected = {f'{name} (exposure from the ground truth)' for name in names}
+        assert set(evaluate(metric, marked)) == expected
+        assert set(metric.image_scores['low/1.png']) == expected

@@ -1,18 +1,24 @@
 """LLFlow in miniature, trained by the command-line tools."""
+import csv
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from golden import golden_file
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
+from PIL import Image
 from tiny_llflow import GENERATOR, tiny_llflow
 from tiny_segmentor import SEGMENTOR
 
-from mmskf.apis import load_config
+from mmskf.apis import init_model, load_config
+from mmskf.datasets import AppendEqualized
+from mmskf.evaluation.gt_mean import gt_mean_llflow
 from mmskf.registry import PARAM_SCHEDULERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +100,48 @@ def test_average_clipping_and_half_precision(config, pairs, tool, tmp_path, monk
     key = 'generator.flow.levels.0.2.actnorm.bias'
     weight, average = checkpoint['state_dict'][key], checkpoint['ema_state_dict'][f'module.{key}']
     assert average.any() and 0 < (average - weight).abs().max() < 0.01
+
+
+def test_testing_with_the_brightness_of_the_ground_truth(config, pairs, tool, tmp_path, monkeypatch):
+    """The correction sees the output as it is, beyond 0 and 1; the plain scores are those of the saved picture."""
+    monkeypatch.syspath_prepend(config.parent)
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = ['{config}']\nmodel = dict(generator=dict(se=None), skb=None, sch_loss=None)\n"
+        "test_evaluator = dict(metrics=[\n"
+        "    dict(type='GTMean', mode='llflow', pred_key='unclamped_img', metrics=[dict(type='PSNR')])])\n"
+        "custom_hooks = _base_.custom_hooks[:2] + [dict(type='mmagic.BasicVisualizationHook', interval=1)]\n")
+    torch.manual_seed(5)
+    model = init_model(load_config(tmp_path / 'config.py'))
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'tiny.pth')
+    tool('tools/test').main([
+        str(tmp_path / 'config.py'), str(tmp_path / 'tiny.pth'), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'),
+        '--out', str(tmp_path / 'scores.csv'), '--show-dir', str(tmp_path / 'show')])
+    names, first = list(csv.reader((tmp_path / 'scores.csv').open()))[:2]
+    assert names[1:3] == ['PSNR', 'PSNR (llflow GT-mean)']
+    low, high = (np.asarray(Image.open(pairs / 'test' / side / '0.png')) for side in ('low', 'high'))
+    inputs = torch.from_numpy(AppendEqualized()(dict(img=low))['img'].transpose(2, 0, 1)[None] / np.float32(255))
+    with torch.no_grad():
+        image = model(inputs)[0].permute(1, 2, 0).numpy() * 255
+    assert image.min() < -50 and image.max() > 300 and image.mean() > 10
+    saved = np.asarray(Image.open(tmp_path / 'show' / '0.png')).astype(float)
+    assert np.abs(saved - image.clip(0, 255)).max() < 0.51
+    for score, picture in zip(first[1:], (saved, gt_mean_llflow(image, high.astype(np.float32)).astype(float))):
+        assert float(score) == pytest.approx(10 * np.log10(255**2 / ((high - picture)**2).mean()), abs=1e-3)
+    shown = np.asarray(Image.open(next(tmp_path.glob('work/*/vis_data/vis_image/0_*.png'))))
+    assert np.array_equal(shown[:, :54], low) and np.array_equal(shown[:, 108:], high)
+
+
+def test_tools_that_look_at_inputs(config, pairs, tool, tmp_path, capsys, monkeypatch):
+    """Behind the three channels of the image stand those of the equalised one."""
+    monkeypatch.syspath_prepend(config.parent)
+    tool('tools/analysis_tools/browse_dataset').main([
+        str(config), '--data-root', str(pairs), '--samples', '2', '--height', '40', '--columns', '1', '--out',
+        str(tmp_path / 'sheet.png')])
+    sheet = np.asarray(Image.open(tmp_path / 'sheet.png')).astype(float)
+    assert sheet.shape == (80, 120, 3)
+    assert 0 < sheet[:40, :40].mean() < 0.3 * sheet[:40, 60:100].mean()  # low light, and its ground truth
+    tool('tools/analysis_tools/get_flops').main([str(config), '--size', '16x24'])
+    assert 'SE modules' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('size', ['s', 'l'])

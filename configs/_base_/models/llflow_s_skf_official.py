@@ -3,5 +3,5 @@ _base_ = './llflow_s_skf.py'
 model = dict(
     # The finest semantic feature goes to the coarsest condition.
     generator=dict(se=dict(sources=(0, 1, 2))),
-    # No boundary is removed.
+    # SCH removes no boundary.
     sch_loss=dict(bins='official', edge_width=0, loss_weight=1.))

@@ -8,7 +8,7 @@ from mmskf.registry import MODELS
 
 @MODELS.register_module()
 class FlowNLLLoss(nn.Module):
-    """Negative log-likelihood of images under a normalizing flow, in bits per pixel (LLFlow, AAAI 2022, Eq. 4).
+    """Negative log-likelihood of images under a normalizing flow, in bits per pixel (LLFlow, AAAI 2022).
 
     Args:
         loss_weight (float): Defaults to 1.

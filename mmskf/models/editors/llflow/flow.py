@@ -15,7 +15,7 @@ MAX_CONDITION = 1 / torch.finfo(torch.float32).eps
 
 
 class ActNorm(BaseModule):
-    """Activation normalisation (Kingma and Dhariwal, Glow, 2018, section 3.1): (z + bias) * exp(logs).
+    """Activation normalisation (Kingma and Dhariwal, Glow, NeurIPS 2018, section 3.1): (z + bias) * exp(logs).
 
     The first batch of training sets bias and scale such that each channel has mean 0 and variance 1 over the batches of all
     processes; weights that are loaded before prevent it. A bias of zeros says that there was no such batch yet, as in the
@@ -169,7 +169,7 @@ class ScaleAndShift(nn.Sequential):
 
 
 class AffineInjector(BaseModule):
-    """Affine injector (Lugmayr et al., SRFlow, 2020, section 3.3): all of z is shifted and scaled as the condition says.
+    """Affine injector (Lugmayr et al., SRFlow, ECCV 2020): all of z is shifted and scaled as the condition says.
 
     Args:
         channels (int): Channels of z.
@@ -191,7 +191,7 @@ class AffineInjector(BaseModule):
 
 
 class ConditionalAffineCoupling(BaseModule):
-    """Conditional affine coupling (SRFlow, section 3.3): half of z is shifted and scaled as condition and other half say.
+    """Conditional affine coupling (SRFlow): half of z is shifted and scaled as condition and other half say.
 
     Args:
         channels (int): Channels of z.

@@ -87,6 +87,7 @@ class LLFlow(SKFEditor):
             losses['loss_inverse'] = self.inverse_loss(outputs.image, gt)
         return losses
 
+    @torch.no_grad()
     def sample(self, inputs: Tensor, num_samples: int, temperature: float) -> Tensor:
         """Draws several enhanced images from the distribution that the flow has learnt.
 
