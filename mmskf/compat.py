@@ -3,6 +3,7 @@
 Every repair is one function that says why it is there and does nothing where it is not needed. :func:`apply_all` runs
 when ``mmskf`` is imported, before anything of mmagic or mmsegmentation is. Nothing else in the package knows of them.
 """
+import atexit
 import functools
 import importlib
 import importlib.util
@@ -136,6 +137,12 @@ def load_checkpoints_safely():
     CheckpointLoader.register_scheme(('http://', 'https://'), _explain_refusal(checkpoint.load_from_http), force=True)
 
 
+def leave_process_group():
+    """Ends the process group, if it is still there."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def prepare_launch_without_gpu(cfg):
     """Makes the process group with gloo where there is no GPU: mmengine's ``init_dist`` calls ``torch.cuda.set_device``.
 
@@ -155,6 +162,8 @@ def prepare_launch_without_gpu(cfg):
                            'bash tools/dist_train.sh CONFIG PROCESSES')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
+        # A process that ends while gloo's threads run is aborted, now and then, after all its work is done.
+        atexit.register(leave_process_group)
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
