@@ -12,8 +12,8 @@ from mmengine import dist
 from mmengine.model import BaseModule, ModuleDict, ModuleList
 from torch import Tensor, nn
 
-# A condition number is about how many times larger the rounding errors of float32 come back: behind a matrix of the first limit
-# they are in the third decimal of a latent image, behind one of the second as large as the image.
+# Condition numbers, as products of Frobenius norms. They say how much the rounding errors of float32 grow: there and back again
+# through one matrix of 48 channels, a latent image is off by 2e-4 at the first limit and by 0.2 at the second.
 WARN_CONDITION = 1e4
 MAX_CONDITION = 1 / torch.finfo(torch.float32).eps
 
