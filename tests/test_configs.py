@@ -63,6 +63,22 @@ def test_config_builds(name):
     VISUALIZERS.build(dict(cfg.visualizer, vis_backends=None, name=name))
 
 
+@pytest.mark.parametrize('name', [name for name in METHODS if name.startswith('unpaired/')])
+def test_photos_without_ground_truth_are_tested_as_those_with(name):
+    """The method's own test pipeline, but for the ground truth."""
+    cfg = load_config(config_root() / name)
+    method = load_config(Path(name).stem)
+    expected = [step for step in method.test_dataloader.dataset.pipeline if step.get('key') != 'gt']
+    assert len(expected) == len(method.test_dataloader.dataset.pipeline) - 1
+    assert [loader.dataset.pipeline for loader in cfg.test_dataloader] == 5 * [expected]
+    assert cfg.val_dataloader == method.val_dataloader and cfg.model.data_preprocessor.data_keys is None
+
+
+def test_every_method_is_tested_without_ground_truth():
+    methods = ('retinexnet', 'kind', 'drbn', 'kindpp', 'hwmnet', 'snr', 'llflow_s', 'llflow_l')
+    assert {f'unpaired/{method}_skf_lol.py' for method in methods} < set(METHODS)
+
+
 def test_every_config_is_tested():
     """The banks of configs/skb are built and trained with in tests of their own, where a new one is found by its name."""
     tested = {*METHODS, *(str(path.relative_to(config_root())) for folder in ('_base_', '_base_/*', 'skb')

@@ -2,6 +2,8 @@
 import difflib
 import fnmatch
 import inspect
+import platform
+import warnings
 from pathlib import Path
 from typing import Iterator, List, Optional, Union
 
@@ -162,15 +164,23 @@ def _fields_of_type(node):
     return None
 
 
+def optim_wrappers(cfg: Config) -> List[ConfigDict]:
+    """The wrapper of every optimizer of a config."""
+    if 'optimizer' in cfg.get('optim_wrapper', {}):
+        return [cfg.optim_wrapper]
+    return [wrapper for wrapper in cfg.get('optim_wrapper', {}).values() if isinstance(wrapper, dict)]
+
+
 def use_amp(cfg: Config):
     """Turns mixed precision on: float16 with loss scaling on a GPU, bfloat16 on a CPU; in training and in testing."""
     gpu = torch.cuda.is_available()
+    if not gpu and platform.machine() in ('x86_64', 'AMD64') and not (
+            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+        warnings.warn('Mixed precision is slower than float32 on this CPU, often many times: it has no instructions for bfloat16 '
+                      '(AVX512-BF16 or AMX). Leave --amp out')
     amp = dict(type='AmpOptimWrapper', loss_scale='dynamic') if gpu else dict(type='mmskf.Bf16OptimWrapper')
-    if 'optim_wrapper' in cfg:
-        wrappers = [cfg.optim_wrapper] if 'optimizer' in cfg.optim_wrapper else [
-            wrapper for wrapper in cfg.optim_wrapper.values() if isinstance(wrapper, dict)]
-        for wrapper in wrappers:
-            wrapper.update(amp)
+    for wrapper in optim_wrappers(cfg):
+        wrapper.update(amp)
     for loop in ('val_cfg', 'test_cfg'):
         if cfg.get(loop):
             cfg[loop].fp16 = True

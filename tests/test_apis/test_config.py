@@ -1,7 +1,10 @@
-import pytest
+import platform
 
-from mmskf.apis import find_config, list_models, load_config, train_dataloader
-from mmskf.apis.config import datasets
+import pytest
+import torch
+
+from mmskf.apis import find_config, list_models, load_config, train_dataloader, use_amp
+from mmskf.apis.config import datasets, optim_wrappers
 from mmskf.engine.loops import stage_dataloader
 
 
@@ -72,3 +75,15 @@ def test_options_that_exist(option):
     for name in option.split('.'):
         cfg = cfg[name]
     assert cfg == 1
+
+
+@pytest.mark.parametrize('fast', [True, False])
+def test_half_precision_on_a_cpu_that_has_no_instructions_for_it(monkeypatch, recwarn, fast):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: fast)
+    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
+    cfg = load_config('drbn_skf_lol')
+    use_amp(cfg)
+    assert {wrapper.type for wrapper in optim_wrappers(cfg)} == {'mmskf.Bf16OptimWrapper'} and len(optim_wrappers(cfg)) == 2
+    assert ['Leave --amp out' in str(warning.message) for warning in recwarn] == ([] if fast else [True])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmagic.structures import DataSample
 from PIL import Image
+from tiny_llflow import GENERATOR
 
 from mmskf.apis import init_model
 from mmskf.apis.config import model_index
@@ -129,4 +130,12 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     full, half = results['image', False]['output'], results['image', True]['output']
     assert full.shape == (1, 3, 37, 50) and not np.array_equal(full, half)
     assert {'loss_recon', 'loss_SCH', 'loss_D_global'} < set(results['training', False]['output'])
+    results.clear()
+    # LLFlow takes more channels than three, and trains with one optimizer.
+    config.write_text(
+        f"_base_ = ['{ROOT}/configs/baseline/llflow_s_lol.py']\n"
+        f'model = dict(generator={GENERATOR})\n')
+    module.main([str(config), '--size', '16x24', '--crop', '16', '--batch-size', '2', '--repeats', '1', '--bf16'])
+    assert results['image', False]['output'].shape == (1, 3, 16, 24)
+    assert np.isfinite(results['training', True]['output']['loss_recon'])
     assert module.psnr(np.full((2, 2), 0.5), np.full((2, 2), 0.6)) == pytest.approx(20)

@@ -29,8 +29,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
-from mmskf.apis import init_model, load_config
-from mmskf.apis.config import datasets
+from mmskf.apis import init_model, load_config, train_dataloader
+from mmskf.apis.config import datasets, optim_wrappers
 
 WARM_UP = 1  # runs that are not timed: they make caches and the optimizers' state
 
@@ -81,16 +81,15 @@ def image_run(model, cfg, args, bf16):
 
 def training_run(model, cfg, args, bf16):
     """A function that takes one training step, with the config's optimizers."""
-    pipeline = next(datasets(dict(train_dataloader=cfg.train_dataloader))).pipeline
+    loader = train_dataloader(cfg)
+    pipeline = next(datasets(dict(train_dataloader=loader))).pipeline
     crops = [step for step in pipeline if 'crop_size' in step]
     for step in crops:
         step.crop_size = args.crop or step.crop_size
     size = (crops[0].crop_size, ) * 2 if crops else args.size
-    batch_size = args.batch_size or cfg.train_dataloader.batch_size
+    batch_size = args.batch_size or loader.batch_size
     data = pseudo_collate([make_sample(pipeline, size, index) for index in range(batch_size)])
-    wrappers = [cfg.optim_wrapper] if 'optimizer' in cfg.optim_wrapper else [
-        wrapper for wrapper in cfg.optim_wrapper.values() if isinstance(wrapper, dict)]
-    for wrapper in wrappers if bf16 else []:
+    for wrapper in optim_wrappers(cfg) if bf16 else []:
         wrapper.type = 'mmskf.Bf16OptimWrapper'
     optimizers = build_optim_wrapper(model.train(), cfg.optim_wrapper)
     return lambda: model.train_step(data, optimizers)

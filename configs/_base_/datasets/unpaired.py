@@ -1,8 +1,6 @@
 # Low-light photos without ground truth: one folder, one row of scores (NIQE) for each data set.
-# The names do not clash with a paired data set's, so that a test config of a trained method is
-#     _base_ = ['../skf/<method>_skf_lol.py', '../_base_/datasets/unpaired.py']
-#     test_dataloader, test_evaluator, test_cfg = _base_.unpaired_dataloader, _base_.unpaired_evaluator, _base_.unpaired_cfg
-#     model = dict(data_preprocessor=dict(data_keys=None))
+# The names do not clash with a paired data set's. A method's test on them is its config, this file and a few lines, which
+# leave the method's own test pipeline as it is but for the ground truth: see configs/unpaired.
 unpaired_root = 'data/unpaired'
 unpaired_sets = dict(MEF=17, LIME=10, NPE=85, DICM=64, VV=24)
 unpaired_pipeline = [

@@ -54,6 +54,7 @@ class RetinexGenerator(BaseModule):
     """
     stages: Tuple[str, ...] = ('decom', )
     size_divisor = 1
+    early_image = True
     exposure = None  # How bright the result is to be in testing, for methods that are told so; 'gt' needs the ground truth.
 
     def __init__(self, denoise: Optional[float] = None, init_cfg: Optional[dict] = None):

@@ -51,7 +51,8 @@ class SKFEditor(BaseEditModel):
 
     Args:
         generator (dict): The enhancement network. Its attribute ``size_divisor`` says which sizes it takes; ``se`` configures
-            its SE modules (see :class:`SEModuleList`).
+            its SE modules (see :class:`SEModuleList`). ``early_image`` says that it makes an image of its own before these, and
+            that they may get the prior of that.
         recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth. It yields a
             scalar, or a dict: 'loss_recon' and terms for the log, without 'loss' in their names.
         skb (dict, optional): Config of the :class:`SemanticKnowledgeBank`. Defaults to None.
@@ -60,19 +61,22 @@ class SKFEditor(BaseEditModel):
             ``discriminator``. Defaults to None.
         discriminator (dict, optional): Config of D, needed with ``sa_loss``. Defaults to None.
         se_input (str): The image whose prior the SE modules get. 'pred': the generator asks for the prior of an image of its
-            own (DRBN). 'gt': in training the ground truth, in testing the low-light image. Defaults to 'lq'.
+            own (DRBN; RetinexNet, KinD and KinD++: the reflectance). 'gt': in training the ground truth, in testing the
+            low-light image. Defaults to 'lq'.
         loss_input (str): The image whose prior the losses get: 'lq', 'pred' or 'gt'. Defaults to 'lq'.
         test_passes (int): 2 enhances twice in testing, the second time with the prior of the first result. Defaults to 1.
         sch_interval (int): The SCH loss acts in every so many iterations. Defaults to 1.
         data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``.
         train_cfg (dict, optional): As in ``BaseEditModel``; unused.
-        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips. Defaults to None.
+        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; a subclass names what
+            else it takes in ``test_options``. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
         ValueError: If a part of SKF is configured without what it needs, or a choice does not exist.
     """
 
+    test_options = ('tta', )
     input_channels = 3  # More where the pipeline of a method adds some.
     test_uses_gt = False  # Testing looks at the ground truth: what it scores is no fair figure, and is marked as such,
     gt_note = 'output made with the ground truth'  # by these words, in the name of every score.
@@ -99,6 +103,10 @@ class SKFEditor(BaseEditModel):
             raise ValueError(f'test_passes={test_passes!r}: choose 1 or 2')
         if sch_interval < 1:
             raise ValueError(f'sch_interval={sch_interval!r}: choose 1 (every iteration) or more')
+        unknown = sorted(set(test_cfg or {}) - set(self.test_options))
+        if unknown:
+            raise ValueError(f'model.test_cfg has {" and ".join(unknown)}, which {type(self).__name__} does not take: '
+                             f'choose from {", ".join(self.test_options)}')
         guided = {'sch_loss': asks_bank(sch_loss), 'sa_loss': asks_bank(sa_loss), 'generator.se': generator.get('se')}
         semantic_losses = guided['sch_loss'] or guided['sa_loss']
         needing = [name for name, value in guided.items() if value]
@@ -141,6 +149,9 @@ class SKFEditor(BaseEditModel):
         # Read here, since data parallel wrappers hide the generator's attributes.
         self.size_divisor = self.generator.size_divisor
         self.guided_generator = bool(generator.get('se'))
+        if se_input == 'pred' and not getattr(self.generator, 'early_image', False):
+            raise ValueError(f"se_input='pred': {type(self.generator).__name__} makes no image before its SE modules whose "
+                             "prior these could get: set se_input='lq', and test_passes=2 for the prior of the result")
 
     @property
     def guided(self) -> bool:
@@ -240,6 +251,20 @@ class SKFEditor(BaseEditModel):
         """The weights under the same names with and without data parallel wrappers around the parts."""
         return get_state_dict(self, destination, prefix, keep_vars)
 
+    def prepare(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tuple[Tensor, Optional[SemanticPrior], Optional[Tensor]]:
+        """What :meth:`generate` takes in testing: inputs and ground truth, padded, and the prior for the SE modules.
+
+        With ``test_passes`` of 2 that is the prior of a first result.
+        """
+        padded = pad_to_multiple(inputs, self.size_divisor)
+        gt = None if gt is None else pad_to_multiple(gt, self.size_divisor)
+        prior = None
+        if self.guided_generator:
+            prior = self.skb if self.se_input == 'pred' else self.skb(padded[:, :3])
+            if self.test_passes == 2:
+                prior = self.skb(full_size(self.generate(padded, prior, gt)))
+        return padded, prior, gt
+
     def enhance(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tensor:
         """Enhances images of any size.
 
@@ -250,16 +275,9 @@ class SKFEditor(BaseEditModel):
         Returns:
             Tensor: (N, 3, H, W), unclamped.
         """
-        height, width = inputs.shape[-2:]
-        padded = pad_to_multiple(inputs, self.size_divisor)
-        gt = None if gt is None else pad_to_multiple(gt, self.size_divisor)
-        prior = None
-        if self.guided_generator:
-            prior = self.skb if self.se_input == 'pred' else self.skb(padded[:, :3])
+        padded, prior, gt = self.prepare(inputs, gt)
         image = full_size(self.generate(padded, prior, gt))
-        if self.test_passes == 2 and self.guided_generator:
-            image = full_size(self.generate(padded, self.skb(image), gt))
-        return image[..., :height, :width]
+        return image[..., :inputs.shape[-2], :inputs.shape[-1]]
 
     def forward_tensor(self, inputs: Tensor, data_samples: Optional[DataSample] = None) -> Tensor:
         """The enhanced images (N, 3, H, W), unclamped; the mean over four flips where ``test_cfg.tta`` is set."""

@@ -10,14 +10,15 @@ from mmskf.engine import Bf16OptimWrapper
 from mmskf.registry import MODELS
 
 SE = dict(type='SEModule', sources=(1, 0, 'logits'))
+NETWORK = dict(type='DRBNNet', channels=4, growth=2)
 
 
-def guided(se=SE, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), **changes):
+def guided(se=SE, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), generator=NETWORK, **changes):
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
             type='SKFEditor',
-            generator=dict(type='DRBNNet', channels=4, growth=2, se=se),
+            generator=dict(generator, se=se),
             recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')),
             skb=skb,
             data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0.] * 3, std=[255.] * 3),
@@ -121,6 +122,12 @@ def test_sch_interval(images):
 def test_options_that_would_do_nothing(changes, message):
     with pytest.raises(ValueError, match=message):
         guided(**changes)
+
+
+@pytest.mark.parametrize('generator', [dict(type='SNRNet', channels=8, layers=1), dict(type='HWMNet', channels=8)])
+def test_only_some_networks_make_an_image_before_their_se_modules(generator):
+    with pytest.raises(ValueError, match=f"se_input='pred': {generator['type']} makes no image"):
+        guided(se=dict(SE, sources=(2, 1, 0)), generator=generator, se_input='pred')
 
 
 def test_crops_of_a_size_that_the_generator_does_not_take(images):

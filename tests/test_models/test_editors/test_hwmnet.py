@@ -162,6 +162,12 @@ def test_width_is_even_and_at_least_8(channels):
         HWMNet(channels=channels)
 
 
+@pytest.mark.parametrize('depth', [0, -1])
+def test_depth_is_at_least_1(depth):
+    with pytest.raises(ValueError, match=f'depth of HWMNet is {depth}'):
+        HWMNet(channels=8, depth=depth)
+
+
 @pytest.mark.parametrize('depth', [2, 3])
 def test_other_depths_start_from_the_image(depth):
     """Whatever the depth, the smallest image that it takes passes, and what the network adds to it comes from ``to_rgb``."""

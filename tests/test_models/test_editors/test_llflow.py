@@ -178,6 +178,37 @@ def test_autocast(dtype):
         assert (image - model(inputs)).abs().mean() < 0.05
 
 
+@torch.no_grad()
+def test_a_prior_and_what_makes_it_are_the_same():
+    model, (inputs, _) = tiny_llflow(**SKF), images(16, 24)
+    seen = []
+    lq = model.network_inputs(inputs)
+    by_name = model.generator(lq, lambda image: seen.append(image) or model.skb(inputs[:, :3]))
+    assert torch.equal(by_name, model.generator(lq, model.skb(inputs[:, :3])))
+    assert torch.allclose(seen[0], inputs[:, :3], atol=1e-6)
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(SKF, se_input='pred'), "se_input='pred': LLFlowNet makes no image before its SE modules.*set se_input='lq'"),
+    (dict(train_gt_ratio=1.5), 'train_gt_ratio=1.5: it is a probability'),
+    (dict(test_cfg=dict(temperatur=1)), 'test_cfg has temperatur, .*choose from tta, temperature'),
+])
+def test_what_cannot_be(changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_llflow(**changes)
+
+
+def test_training_names_what_is_wrong():
+    model = tiny_llflow().train()
+    inputs, gt = images(16, 16)
+    with pytest.raises(ValueError, match='1536 of 1536 input values are NaN'):
+        loss_of(model, inputs * torch.nan, gt)
+    model = tiny_llflow().train()
+    model.generator.flow.levels[1][2]['invconv'].weight.data.zero_()
+    with pytest.raises(ValueError, match='1x1 matrix of flow.levels.1.2.invconv has become singular'):
+        loss_of(model, inputs, gt)
+
+
 def test_sampling():
     model, (inputs, _) = tiny_llflow(), images(13, 22, batch=2)
     with torch.no_grad():
@@ -193,6 +224,15 @@ def test_sampling():
     assert drawn.shape == (3, 2, 3, 13, 22) and not torch.equal(drawn[0], drawn[1])
     # A colder draw is nearer to the certain one.
     assert (model.sample(inputs, 3, temperature=0.1) - enhanced).abs().mean() < (drawn - enhanced).abs().mean()
+
+
+@torch.no_grad()
+def test_samples_have_the_prior_that_testing_has():
+    model, (inputs, _) = tiny_llflow(**SKF, test_passes=2), images(13, 22)
+    twice = model.eval()(inputs)
+    assert torch.equal(model.sample(inputs, 1, temperature=0.)[0], twice)
+    model.test_passes = 1
+    assert not torch.equal(model(inputs), twice)
 
 
 def test_inferencer_and_what_a_model_keeps():

@@ -66,6 +66,7 @@ def test_loss_of_the_plain_baseline():
     (dict(se_input='low'), "se_input='low'"),
     (dict(loss_input='x'), "loss_input='x'"),
     (dict(test_passes=3), 'test_passes=3'),
+    (dict(test_cfg=dict(tta=True, temprature=0.5)), 'test_cfg has temprature, which SKFEditor does not take: choose from tta'),
     (dict(sch_loss=dict(type='SCHLoss')), 'sch_loss needs a semantic knowledge bank'),
     (dict(discriminator=dict(type='SADiscriminator')), 'sa_loss and discriminator go together'),
 ])

@@ -145,6 +145,17 @@ def test_padding():
         assert torch.equal(padded(image), padded.generator(mirrored)[..., :40])
 
 
-def test_size_divisor_that_cannot_be():
-    with pytest.raises(ValueError, match='size_divisor of SNRNet is 6.* set it to 16'):
-        SNRNet(channels=8, layers=1, size_divisor=6)
+def test_the_released_padding_takes_images_smaller_than_a_patch():
+    """There is no whole patch, and so no long-range part."""
+    released, seen = editor(4), []
+    released.generator.long_range.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        for size in ((5, 40), (40, 5), (1, 1)):
+            assert released(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+    assert len(seen) == 3 and not any(output.any() for output in seen)
+
+
+@pytest.mark.parametrize('size_divisor', [6, 0, -16])
+def test_size_divisor_that_cannot_be(size_divisor):
+    with pytest.raises(ValueError, match=f'size_divisor of SNRNet is {size_divisor}.* set it to 16'):
+        SNRNet(channels=8, layers=1, size_divisor=size_divisor)

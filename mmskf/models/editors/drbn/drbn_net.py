@@ -125,6 +125,7 @@ class DRBNNet(BaseModule):
         (N, 3, H, W) in [0, 1], H and W multiples of 4 -> (N, 3, H, W), (N, 3, H/2, W/2), (N, 3, H/4, W/4), unclamped
     """
     size_divisor = 4
+    early_image = True
 
     def __init__(self,
                  channels: int = 16,

@@ -128,7 +128,7 @@ class HWMNet(BaseModule):
         (N, 3, H, W) in [0, 1], H and W multiples of ``size_divisor`` = 2^depth -> (N, 3, H, W), unclamped
 
     Raises:
-        ValueError: If ``channels`` is odd or less than 8.
+        ValueError: If ``channels`` is odd or less than 8, or ``depth`` less than 1.
     """
 
     def __init__(self, channels: int = 96, depth: int = 4, se: Optional[dict] = None, init_cfg: Optional[dict] = None):
@@ -136,6 +136,8 @@ class HWMNet(BaseModule):
         if channels % 2 or channels < 8:
             raise ValueError(f'channels of HWMNet is {channels}, expected an even number of 8 or more: its blocks halve them, '
                              'and their attention has an eighth')
+        if depth < 1:
+            raise ValueError(f'depth of HWMNet is {depth}, expected the number of its levels, 1 or more')
         self.size_divisor = 2**depth  # the wavelet halves the deepest level once more
         widths = [channels * 2**i for i in range(depth)]
         *_, bottom = widths

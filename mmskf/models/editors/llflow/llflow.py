@@ -9,7 +9,8 @@ from mmskf.models.skb import log_image
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
-from ..skf_editor import Outputs, SKFEditor, pad_to_multiple
+from ..skf_editor import Outputs, SKFEditor
+from .flow import InvertibleConv1x1
 from .llflow_net import FlowOutputs
 
 
@@ -31,15 +32,19 @@ class LLFlow(SKFEditor):
         **kwargs: As in :class:`SKFEditor`.
 
     Raises:
-        ValueError: If a part of SKF is configured that needs an enhanced image in training.
+        ValueError: If a part of SKF is configured that needs an enhanced image in training, or ``train_gt_ratio`` is no
+            probability.
     """
 
     input_channels = 6
+    test_options = (*SKFEditor.test_options, 'temperature')
 
     def __init__(self, *args, train_gt_ratio: float = 0.2, inverse_loss: Optional[dict] = None, **kwargs):
         if kwargs.get('sa_loss') or kwargs.get('loss_input') == 'pred':
             raise ValueError('sa_loss and loss_input="pred" need the enhanced image, which LLFlow does not make in training: '
                              'set sa_loss=None, discriminator=None and loss_input="lq"')
+        if not 0 <= train_gt_ratio <= 1:
+            raise ValueError(f'train_gt_ratio={train_gt_ratio!r}: it is a probability, choose one from 0 to 1')
         super().__init__(*args, **kwargs)
         self.train_gt_ratio = train_gt_ratio
         self.inverse_loss = MODELS.build(inverse_loss) if inverse_loss else None
@@ -50,11 +55,21 @@ class LLFlow(SKFEditor):
         return (self.test_cfg or {}).get('temperature', 0.)
 
     def generate(self, inputs: Tensor, prior: Optional[SemanticPrior], gt: Optional[Tensor] = None) -> Outputs:
-        """The enhanced images; with a ground truth its latent images and their mean."""
-        inputs = self.network_inputs(inputs)
+        """The enhanced images; with a ground truth its latent images and their mean.
+
+        Raises:
+            ValueError: If an input, or in training a matrix of the flow, cannot be; see :meth:`network_inputs`.
+        """
+        lq = self.network_inputs(inputs)
         if gt is None:
-            return self.generator(inputs, prior, temperature=self.temperature)
-        outputs = self.generator(inputs, prior, gt, decode=self.inverse_loss is not None)
+            return self.generator(lq, prior, temperature=self.temperature)
+        outputs = self.generator(lq, prior, gt, decode=self.inverse_loss is not None)
+        # The only wait for the device in training: what is wrong is looked for when something is.
+        if not outputs.logdet.isfinite().all():
+            self.check_finite(inputs)
+            for module in self.generator.modules():
+                if isinstance(module, InvertibleConv1x1):
+                    module.check()
         use_gt = torch.rand(1, device=gt.device) < self.train_gt_ratio
         dist.broadcast(use_gt)
         gt_color_map = gt / (gt.sum(dim=1, keepdim=True) + 1e-4)
@@ -65,16 +80,22 @@ class LLFlow(SKFEditor):
         """The image in the logarithmic domain, and the equalised image: (N, 6, H, W) -> (N, 6, H, W).
 
         Raises:
-            ValueError: Without the equalised image, and for pixels that are not finite.
+            ValueError: Without the equalised image, and in testing for pixels that are not finite.
         """
         if inputs.shape[1] != self.input_channels:
             raise ValueError(f'LLFlow was given {inputs.shape[1]} channels, expected 6, the image and the image equalised: put '
                              'dict(type="AppendEqualized") behind LoadImage in the pipeline')
+        if not self.training:
+            self.check_finite(inputs)
+        return torch.cat([log_image(inputs[:, :3]), inputs[:, 3:]], dim=1)
+
+    @staticmethod
+    def check_finite(inputs: Tensor):
+        """Refuses images with pixels that are not finite."""
         broken = inputs.numel() - int(inputs.isfinite().sum())
         if broken:
             raise ValueError(f'{broken} of {inputs.numel()} input values are NaN or infinite, expected RGB in [0, 1]: check '
                              'the image and how it was read')
-        return torch.cat([log_image(inputs[:, :3]), inputs[:, 3:]], dim=1)
 
     def compared(self, outputs: FlowOutputs, gt: Tensor) -> Tuple[Tensor, Tensor]:
         """SCH compares the mean of the Gaussian with the latent image."""
@@ -99,8 +120,7 @@ class LLFlow(SKFEditor):
         Returns:
             Tensor: (num_samples, N, 3, H, W), unclamped.
         """
-        padded = pad_to_multiple(inputs, self.size_divisor)
-        prior = self.skb(padded[:, :3]) if self.guided_generator else None
+        padded, prior, _ = self.prepare(inputs)
         conds, color_map = self.generator.condition(self.network_inputs(padded), prior)
         images = torch.stack([self.generator.decode(conds, color_map, temperature) for _ in range(num_samples)])
         return images[..., :inputs.shape[-2], :inputs.shape[-1]]

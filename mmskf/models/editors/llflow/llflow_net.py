@@ -1,4 +1,4 @@
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -7,10 +7,13 @@ from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from mmskf.models.necks import SEModuleList
+from mmskf.models.skb.semantic_knowledge_bank import LOG_OFFSET
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
 from .flow import ConditionalFlow, InvertibleConv1x1
+
+Prior = Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None]
 
 
 class FlowOutputs(NamedTuple):
@@ -127,7 +130,7 @@ class LLFlowNet(BaseModule):
 
     def forward(self,
                 inputs: Tensor,
-                prior: Optional[SemanticPrior] = None,
+                prior: Prior = None,
                 gt: Optional[Tensor] = None,
                 temperature: float = 0.,
                 decode: bool = False) -> Union[Tensor, FlowOutputs]:
@@ -135,7 +138,8 @@ class LLFlowNet(BaseModule):
 
         Args:
             inputs (Tensor): Log image and equalised image, (N, 6, H, W).
-            prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
+            prior (SemanticPrior or callable, optional): For the SE modules, which are skipped without one. A callable is
+                given the low-light image, in [0, 1].
             gt (Tensor, optional): Ground truth (N, 3, H, W) in [0, 1], in training.
             temperature (float): Standard deviation of what is decoded around the color map. Defaults to 0.
             decode (bool): With a ground truth, also decodes the color map. Defaults to False.
@@ -149,11 +153,13 @@ class LLFlowNet(BaseModule):
         latent, logdet = self.flow(gt.contiguous(memory_format=torch.channels_last), conds)
         return FlowOutputs(latent, color_map, logdet, self.flow.inverse(color_map, conds) if decode else None)
 
-    def condition(self, inputs: Tensor, prior: Optional[SemanticPrior] = None) -> Tuple[List[Tensor], Tensor]:
+    def condition(self, inputs: Tensor, prior: Prior = None) -> Tuple[List[Tensor], Tensor]:
         """What the flow is conditioned on: three features (N, cond_channels, H/s, W/s), s = 8, 4, 2, and the color map."""
         if inputs.shape[1] != 6 or any(side % self.size_divisor or not side for side in inputs.shape[2:]):
             raise ValueError(f'LLFlowNet was given inputs of shape {tuple(inputs.shape)}, expected (N, 6, H, W): log image and '
                              f'equalised image, with H and W multiples of {self.size_divisor}')
+        if callable(prior):
+            prior = prior(inputs[:, :3].exp() - LOG_OFFSET)
         # Convolutions on CPUs are faster in this format (the encoder by 1.4), and all that follows inherits it.
         features, kept, color_map = self.encoder(inputs.contiguous(memory_format=torch.channels_last))
         conds = []

@@ -103,7 +103,7 @@ class TransformerLayer(nn.Module):
 class LongRangeBranch(nn.Module):
     """A transformer over the 4x4 patches of a feature; patches of a mean SNR up to 0.5 are no keys.
 
-    Rows and columns behind the last whole patch come out as zero.
+    Rows and columns behind the last whole patch come out as zero, and so does all of a feature that is smaller than a patch.
 
     Shape:
         feature (N, channels, H, W), snr (N, 1, H, W) -> (N, channels, H, W)
@@ -114,6 +114,8 @@ class LongRangeBranch(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(channels * PATCH**2) for _ in range(layers))
 
     def forward(self, feature: Tensor, snr: Tensor) -> Tensor:
+        if min(feature.shape[-2:]) < PATCH:
+            return torch.zeros_like(feature)
         reliable = F.avg_pool2d(snr, PATCH).flatten(1) > 0.5
         tokens = F.unfold(feature, PATCH, stride=PATCH).mT
         for layer in self.layers:
@@ -152,7 +154,7 @@ class SNRNet(BaseModule):
         (N, 3, H, W) in [0, 1], H and W multiples of ``size_divisor`` -> (N, 3, H, W), unclamped
 
     Raises:
-        ValueError: If ``size_divisor`` is no multiple of 4.
+        ValueError: If ``size_divisor`` is no positive multiple of 4.
     """
 
     def __init__(self,
@@ -162,9 +164,9 @@ class SNRNet(BaseModule):
                  size_divisor: int = 16,
                  init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
-        if size_divisor % 4:
+        if size_divisor <= 0 or size_divisor % 4:
             raise ValueError(f'size_divisor of SNRNet is {size_divisor}, but the network halves the image twice: set it to '
-                             '16 (recommended) or another multiple of 4')
+                             '16 (recommended) or another positive multiple of 4')
         self.size_divisor = size_divisor
         self.shallow = conv(3, channels)
         self.down2 = conv(channels, channels, stride=2)
