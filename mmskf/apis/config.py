@@ -2,7 +2,6 @@
 import difflib
 import fnmatch
 import inspect
-import platform
 import warnings
 from pathlib import Path
 from typing import Iterator, List, Optional, Union
@@ -174,8 +173,7 @@ def optim_wrappers(cfg: Config) -> List[ConfigDict]:
 def use_amp(cfg: Config):
     """Turns mixed precision on: float16 with loss scaling on a GPU, bfloat16 on a CPU; in training and in testing."""
     gpu = torch.cuda.is_available()
-    if not gpu and platform.machine() in ('x86_64', 'AMD64') and not (
-            torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
+    if not gpu and torch.backends.cpu.get_cpu_capability() in ('DEFAULT', 'AVX2'):
         warnings.warn('Mixed precision is slower than float32 on this CPU, often many times: it has no instructions for bfloat16 '
                       '(AVX512-BF16 or AMX). Leave --amp out')
     amp = dict(type='AmpOptimWrapper', loss_scale='dynamic') if gpu else dict(type='mmskf.Bf16OptimWrapper')

@@ -1,4 +1,3 @@
-import platform
 
 import pytest
 import torch
@@ -77,12 +76,10 @@ def test_options_that_exist(option):
     assert cfg == 1
 
 
-@pytest.mark.parametrize('fast', [True, False])
-def test_half_precision_on_a_cpu_that_has_no_instructions_for_it(monkeypatch, recwarn, fast):
+@pytest.mark.parametrize('capability, fast', [('AVX512', True), ('AVX2', False)])
+def test_half_precision_on_a_cpu_that_has_no_instructions_for_it(monkeypatch, recwarn, capability, fast):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
-    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', lambda: fast)
-    monkeypatch.setattr(torch.cpu, '_is_amx_tile_supported', lambda: False)
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
     cfg = load_config('drbn_skf_lol')
     use_amp(cfg)
     assert {wrapper.type for wrapper in optim_wrappers(cfg)} == {'mmskf.Bf16OptimWrapper'} and len(optim_wrappers(cfg)) == 2
