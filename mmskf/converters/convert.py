@@ -69,8 +69,10 @@ def read_source(path: Union[str, Path]) -> StateDict:
     return read_state_dict(path)
 
 
-def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
+def load_parts(conversion: Conversion, source: str, parts: Optional[Sequence[str]] = None) -> Dict[str, StateDict]:
     """Reads the parts of a method from a file, a folder (the files are named as the parts) or ``part=path,...``.
+
+    A file is the part that is asked for, where ``parts`` names one, else the whole method.
 
     Raises:
         ValueError: If a name is no part of the method, or one file is given for a method of several parts.
@@ -85,7 +87,8 @@ def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
         if not paths:
             raise ValueError(f'{source} holds none of the parts that this method has: {", ".join(known) or "a single file"}')
     else:
-        paths = {'': source}
+        part = parts[0] if parts and len(parts) == 1 else ''
+        paths = {part if part in conversion.parts else '': source}
     unknown = [name for name in paths if name not in conversion.parts]
     if unknown:
         raise ValueError(f'This method has the parts {known or "(one file only)"}, not {unknown}. Give the weights as '
@@ -94,11 +97,15 @@ def load_parts(conversion: Conversion, source: str) -> Dict[str, StateDict]:
 
 
 def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Sequence[str]]):
-    """Compares keys and shapes; with ``parts`` only the keys below those names are expected.
+    """Compares keys and shapes; with ``parts`` only the keys below those names, the subnets, are expected.
 
     Raises:
-        ValueError: Naming what is missing, unexpected or of another shape.
+        ValueError: If there is no such subnet, or naming what is missing, unexpected or of another shape.
     """
+    subnets = list(dict.fromkeys(key.split('.')[0] for key in expected))
+    unknown = [name for name in parts or () if name not in subnets]
+    if unknown:
+        raise ValueError(f'There is no subnet {" or ".join(unknown)} in this method; parts may be {", ".join(subnets)}')
     if parts:
         expected = {key: value for key, value in expected.items() if key.split('.')[0] in parts}
     problems = [f'{what}: {key}' for what, keys in differences(converted, expected).items() for key in keys]

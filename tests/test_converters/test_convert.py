@@ -124,6 +124,8 @@ def test_only_some_parts_are_expected():
     check_strictly({'one.x': torch.zeros(1)}, full, parts=['one'])
     with pytest.raises(ValueError, match='missing: two.x'):
         check_strictly({'one.x': torch.zeros(1)}, full, parts=None)
+    with pytest.raises(ValueError, match='no subnet three in this method; parts may be one, two'):
+        check_strictly({'one.x': torch.zeros(1)}, full, parts=['one', 'three'])
 
 
 def test_sources(tmp_path, drbn):
@@ -134,6 +136,7 @@ def test_sources(tmp_path, drbn):
         torch.save({'x': torch.tensor(1.)}, tmp_path / f'{name}.pth')
     assert set(load_parts(conversion, str(tmp_path))) == {'first', 'second'}
     assert set(load_parts(conversion, f'second={tmp_path / "other.pth"}')) == {'second'}
+    assert set(load_parts(conversion, str(tmp_path / 'other.pth'), ['second'])) == {'second'}
     with pytest.raises(ValueError, match=r"has the parts \['first', 'second'\], not \['third'\]. Give .* first=PATH,second=PATH"):
         load_parts(conversion, 'third=x.pth')
     with pytest.raises(ValueError, match='Give the weights as first=PATH'):
@@ -148,6 +151,17 @@ def test_tool(tool, tmp_path, capsys):
         expected = arrays['recur3.UPNet4.1.weight']
     weight = init_model('drbn_lol', tmp_path / 'drbn.pth').generator.recurrences[2].to_rgb4[1].weight
     assert np.array_equal(weight.detach().numpy(), expected)
+
+
+def test_tool_takes_one_file_as_the_part_that_is_asked_for(tool, tmp_path):
+    """The port's files do not say which subnet they are."""
+    main = tool('tools/model_converters/official_to_mmskf').main
+    source = str(shared('data/weights/kind_pytorch_decom_net.pth'))
+    main(['kind_port', source, str(tmp_path / 'kind.pth'), '--parts', 'decom'])
+    weights = torch.load(tmp_path / 'kind.pth')['state_dict']
+    assert weights and all(key.startswith('generator.decom.') for key in weights)
+    with pytest.raises(ValueError, match='no subnet decomp in this method; parts may be decom, adjust, restore'):
+        main(['kind_port', source, str(tmp_path / 'other.pth'), '--parts', 'decomp'])
 
 
 def test_tool_refuses_unknown_methods(tool, capsys):

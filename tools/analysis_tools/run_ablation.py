@@ -40,8 +40,8 @@ def parse_args(args=None):
                         help='how the folders are called: as in LOL, as in the real part of LOL-v2, or {train,test}/{low,high}')
     parser.add_argument('--iters', type=int, help="training iterations of every row; schedules shrink alike (default: the "
                         "method's own)")
-    parser.add_argument('--batch-size', type=int, help="(default: the method's own)")
-    parser.add_argument('--crop', type=int, help="side of the training crops (default: the method's own)")
+    parser.add_argument('--batch-size', type=int, help="of all stages (default: the method's own)")
+    parser.add_argument('--crop', type=int, help="side of the training crops, of all stages (default: the method's own)")
     parser.add_argument('--skb', metavar='CONFIG', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
@@ -128,8 +128,10 @@ def shrink(cfg, iters):
     stages = cfg.train_cfg.get('stages')
     factor = iters / (sum(stage.iters for stage in stages) if stages else cfg.train_cfg.max_iters)
     if stages:
-        for stage in stages:
-            stage.iters = max(1, round(factor * stage.iters)) if stage.iters else 0
+        *before, last = [stage for stage in stages if stage.iters]
+        for stage in before:
+            stage.iters = max(1, round(factor * stage.iters))
+        last.iters = max(1, iters - sum(stage.iters for stage in before))
     else:
         cfg.train_cfg.max_iters = iters
     for scheduler in cfg.param_scheduler:

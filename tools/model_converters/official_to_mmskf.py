@@ -20,7 +20,7 @@ def parse_args(args=None):
 def main(args=None):
     args = parse_args(args)
     conversion = CONVERSIONS[args.method]
-    checkpoint = convert(conversion, load_parts(conversion, args.src), args.parts)
+    checkpoint = convert(conversion, load_parts(conversion, args.src, args.parts), args.parts)
     save(checkpoint, args.dst)
     numbers = sum(value.numel() for value in checkpoint['state_dict'].values())
     print(f'{args.dst}: {len(checkpoint["state_dict"])} tensors, {numbers:,} numbers, for {conversion.model}')

@@ -80,6 +80,7 @@ class SKFEditor(BaseEditModel):
     input_channels = 3  # More where the pipeline of a method adds some.
     test_uses_gt = False  # Testing looks at the ground truth: what it scores is no fair figure, and is marked as such,
     gt_note = 'output made with the ground truth'  # by these words, in the name of every score.
+    gt_advice = 'choose a setting that needs none'  # For whoever has no ground truth.
 
     def __init__(self,
                  generator: dict,
@@ -126,7 +127,10 @@ class SKFEditor(BaseEditModel):
         if bool(sa_loss) != bool(discriminator):
             raise ValueError('sa_loss and discriminator go together: one of them is missing in the model config')
 
-        skb = MODELS.build(dict(skb, _scope_='mmskf')) if skb else None
+        # Random numbers that the bank draws before it reads its checkpoint must not count: from one seed, a generator starts with
+        # the same weights whether there is a bank or not.
+        with torch.random.fork_rng(devices=[]):
+            skb = MODELS.build(dict(skb, _scope_='mmskf')) if skb else None
         if generator.get('se'):
             generator = dict(generator, se=dict(generator['se'], semantic_channels=skb.channels))
         super().__init__(
@@ -286,17 +290,16 @@ class SKFEditor(BaseEditModel):
         images = [self.enhance(inputs.flip(axes), None if gt is None else gt.flip(axes)).flip(axes) for axes in flips]
         return torch.stack(images).mean(dim=0)
 
-    @staticmethod
-    def ground_truth(data_samples: DataSample) -> Tensor:
+    @classmethod
+    def ground_truth(cls, data_samples: DataSample) -> Tensor:
         """The ground truth of a test batch as the models have it: mmagic's preprocessor leaves it BGR in 0..255 in testing.
 
         Raises:
             ValueError: If there is none.
         """
         if data_samples is None or 'gt_img' not in data_samples:
-            raise ValueError('This model is configured to look at the ground truth in testing, and there is none: give the '
-                             'data set one, or choose a setting that needs none (KinD, KinD++: '
-                             "--cfg-options model.generator.exposure=auto)")
+            raise ValueError('This model is configured to look at the ground truth in testing, and there is none: give it one, '
+                             f'or {cls.gt_advice}')
         return data_samples.gt_img.flip(1) / 255
 
     def convert_to_datasample(self, predictions: DataSample, data_samples: DataSample, inputs: Tensor) -> List[DataSample]:

@@ -38,6 +38,7 @@ class StagedEditor(SKFEditor):
         ValueError: If the stages of ``recon_loss`` are not those of the generator.
     """
     gt_note = 'exposure from the ground truth'
+    gt_advice = "set model.generator.exposure='auto' in the config"
 
     def __init__(self, generator: dict, recon_loss: dict, **kwargs):
         super().__init__(generator, dict(recon_loss, type='StageLosses'), **kwargs)

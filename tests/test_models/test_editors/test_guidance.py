@@ -230,3 +230,10 @@ def test_losses_without_semantics_do_not_ask_the_bank_of_the_se_modules(images, 
         guided(se=None, **WITHOUT_SEMANTICS)
     with pytest.raises(ValueError, match='loss_input would act'):
         guided(loss_input='gt', **WITHOUT_SEMANTICS)
+
+
+def test_a_generator_starts_alike_with_and_without_a_bank():
+    """Rows of an ablation that share a seed share the initial weights, however many random numbers the bank draws."""
+    plain, with_bank = (guided(None, skb=None), guided(None, sch_loss=dict(type='SCHLoss')))
+    weights = with_bank.generator.state_dict()
+    assert all(torch.equal(value, weights[key]) for key, value in plain.generator.state_dict().items())

@@ -89,7 +89,7 @@ def test_outputs_made_with_the_ground_truth_say_so(batch):
         inputs = torch.stack(batch['inputs']) / 255
         expected = model.generator(inputs, None, gt).image[0].clamp(0, 1) * 255
         assert torch.allclose(results[0].output.pred_img, expected[[2, 1, 0]], atol=1e-3)
-        with pytest.raises(ValueError, match='there is none.*exposure=auto'):
+        with pytest.raises(ValueError, match="there is none.*exposure='auto'"):
             model(inputs)
     model = editor().eval()
     assert not model.test_uses_gt and 'note' not in model.test_step(batch)[0].output

@@ -14,9 +14,9 @@ class KinDEditor(StagedEditor):
     is. See :class:`StagedEditor`.
     """
 
-    @staticmethod
-    def ground_truth(data_samples: DataSample) -> Tensor:
+    @classmethod
+    def ground_truth(cls, data_samples: DataSample) -> Tensor:
         """The ground truth of a test batch (N, 3, H, W), stretched."""
-        gt = StagedEditor.ground_truth(data_samples)
+        gt = super().ground_truth(data_samples)
         low, high = gt.amin(dim=(1, 2, 3), keepdim=True), gt.amax(dim=(1, 2, 3), keepdim=True)
         return (gt - low) / (high - low).clamp(min=1e-3)
