@@ -243,14 +243,15 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path, extra):
                OMP_NUM_THREADS='1')
     result = subprocess.run(
         ['bash', 'tools/dist_train.sh', str(tmp_path / 'config.py'), '2', '--data-root', str(pairs), '--work-dir',
-         str(tmp_path / 'work'), '--cfg-options', 'train_cfg.stages.0.iters=2', 'train_cfg.stages.1.iters=2'],
+         str(tmp_path / 'work'), '--cfg-options', 'train_cfg.stages.0.iters=2', 'train_cfg.stages.1.iters=1',
+         'default_hooks.checkpoint.interval=9', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'],
         cwd=ROOT, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-6000:]
     weights = {iteration: [torch.load(tmp_path / 'work' / f'{iteration}_{rank}.pth') for rank in (0, 1)]
-               for iteration in (1, 2, 4)}
+               for iteration in (1, 2, 3)}
     for first, second in weights.values():
         assert all(torch.equal(value, second[key]) for key, value in first.items())
     for key in weights[1][0]:
         if key.startswith('generator.'):
-            before, after = ((weights[one][0][key] != weights[other][0][key]).any().item() for one, other in ((1, 2), (2, 4)))
+            before, after = ((weights[one][0][key] != weights[other][0][key]).any().item() for one, other in ((1, 2), (2, 3)))
             assert (before, after) == ((True, False) if '.decom.' in key else (False, True)), key
