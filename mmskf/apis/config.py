@@ -50,13 +50,16 @@ def find_config(name: Union[str, Path]) -> Path:
     Raises:
         FileNotFoundError: If there is none; close names are given.
     """
-    paths = [Path(name), config_root() / f'{name}.py']
-    paths += [config_root().parent / model['Config'] for model in model_index() if model['Name'] == str(name)]
-    for path in paths:
+    root = config_root()
+    for path in (Path(name), root / f'{name}.py'):
         if path.is_file():
             return path
-    close = difflib.get_close_matches(Path(name).stem, list_models(), n=3, cutoff=0.5)
-    hint = f'Did you mean {" or ".join(close)}?' if close else f'Known models: {", ".join(list_models())}.'
+    indexed = {model['Name']: root.parent / model['Config'] for model in model_index()}
+    if str(name) in indexed and indexed[str(name)].is_file():
+        return indexed[str(name)]
+    known = sorted(indexed)
+    close = difflib.get_close_matches(Path(name).stem, known, n=3, cutoff=0.5)
+    hint = f'Did you mean {" or ".join(close)}?' if close else f'Known models: {", ".join(known)}.'
     raise FileNotFoundError(f'There is no config or model called {str(name)!r}. {hint}')
 
 
