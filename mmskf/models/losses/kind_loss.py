@@ -6,7 +6,7 @@ from torch import Tensor
 from mmskf.registry import MODELS
 from mmskf.structures import Adjustment, Decomposition, Restoration
 
-from .retinex_terms import WeightedTerms, gradients, gray
+from .retinex_terms import WeightedTerms, gradients, gray, shared_reflectance
 from .ssim_loss import ssim
 
 
@@ -58,11 +58,9 @@ class KinDDecomLoss(WeightedTerms):
         self.smooth_weight = smooth_weight
 
     def terms(self, outputs: Decomposition, gt: Tensor) -> Dict[str, Tensor]:
-        low, high, r_low, i_low, r_high, i_high = outputs
+        low, high, _, i_low, _, i_high = outputs
         return dict(
-            recon_low=F.l1_loss(r_low * i_low, low),
-            recon_high=F.l1_loss(r_high * i_high, high),
-            equal_reflectance=self.equal_reflectance_weight * F.l1_loss(r_low, r_high),
+            **shared_reflectance(outputs, self.equal_reflectance_weight),
             mutual=self.mutual_weight * mutual_consistency(i_low, i_high),
             smooth_low=self.smooth_weight * relative_smoothness(i_low, low),
             smooth_high=self.smooth_weight * relative_smoothness(i_high, high))

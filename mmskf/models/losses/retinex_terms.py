@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmskf.structures import Decomposition
+
 
 def gray(image: Tensor) -> Tensor:
     """(N, 3, H, W), RGB -> (N, 1, H, W), with TensorFlow's weights (ITU-R BT.601, rounded to four digits)."""
@@ -23,6 +25,15 @@ def gradients(image: Tensor) -> Tuple[Tensor, Tensor]:
     padded = F.pad(image, (0, 1, 0, 1))
     corner = padded[..., 1:, 1:]
     return corner - padded[..., 1:, :-1], corner - padded[..., :-1, 1:]
+
+
+def shared_reflectance(parts: Decomposition, weight: float) -> Dict[str, Tensor]:
+    """What every decomposition is trained for: each image is R * I, and both have the same R (that term times ``weight``)."""
+    low, high, r_low, i_low, r_high, i_high = parts
+    return dict(
+        recon_low=F.l1_loss(r_low * i_low, low),
+        recon_high=F.l1_loss(r_high * i_high, high),
+        equal_reflectance=weight * F.l1_loss(r_low, r_high))
 
 
 class WeightedTerms(nn.Module):

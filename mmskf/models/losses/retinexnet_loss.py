@@ -6,7 +6,7 @@ from torch import Tensor
 from mmskf.registry import MODELS
 from mmskf.structures import Decomposition, Relighting
 
-from .retinex_terms import WeightedTerms, gradients, gray
+from .retinex_terms import WeightedTerms, gradients, gray, shared_reflectance
 
 
 def structure_aware_smoothness(illumination: Tensor, reflectance: Tensor, steepness: float = 10.) -> Tensor:
@@ -47,11 +47,9 @@ class RetinexNetDecomLoss(WeightedTerms):
     def terms(self, outputs: Decomposition, gt: Tensor) -> Dict[str, Tensor]:
         low, high, r_low, i_low, r_high, i_high = outputs
         return dict(
-            recon_low=F.l1_loss(r_low * i_low, low),
-            recon_high=F.l1_loss(r_high * i_high, high),
+            **shared_reflectance(outputs, self.equal_reflectance_weight),
             mutual_low=self.mutual_weight * F.l1_loss(r_high * i_low, low),
             mutual_high=self.mutual_weight * F.l1_loss(r_low * i_high, high),
-            equal_reflectance=self.equal_reflectance_weight * F.l1_loss(r_low, r_high),
             smooth_low=self.smooth_weight * structure_aware_smoothness(i_low, r_low),
             smooth_high=self.smooth_weight * structure_aware_smoothness(i_high, r_high))
 
