@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 
 from mmskf.registry import METRICS
+from mmskf.utils.image import to_uint8
 
-from .image_metric import ImageMetric, to_uint8
+from .image_metric import ImageMetric
 
 
 def gt_mean_gray(pred, gt):

@@ -1,4 +1,4 @@
 from .retinex import Adjustment, Decomposition, Relighting, Restoration
-from .semantic_prior import SemanticPrior
+from .semantic_prior import Prior, SemanticPrior
 
-__all__ = ['Adjustment', 'Decomposition', 'Relighting', 'Restoration', 'SemanticPrior']
+__all__ = ['Adjustment', 'Decomposition', 'Prior', 'Relighting', 'Restoration', 'SemanticPrior']

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Sequence
+from typing import Callable, Sequence, Union
 
 from torch import Tensor
 
@@ -32,6 +32,11 @@ class SemanticPrior:
         vars(detached)['labels'] = self.labels
         return detached
 
-    def source(self, key) -> Tensor:
+    def source(self, key: Union[int, str]) -> Tensor:
         """The map that an SE module names as its source: the index of a feature, or 'logits'."""
         return self.logits if key == 'logits' else self.features[key]
+
+
+#: What a generator is given: a prior, the knowledge bank itself (image -> prior) where the generator is to ask for the prior of
+#: an image that it makes, or nothing.
+Prior = Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None]

@@ -4,8 +4,8 @@ from pathlib import Path
 import mmcv
 from mmengine.hooks import Hook
 
-from mmskf.evaluation.image_metric import to_float_rgb, to_uint8
 from mmskf.registry import HOOKS
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .image_names import names_below_common_folder
 
