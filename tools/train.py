@@ -24,6 +24,9 @@ def parse_args(args=None):
 def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)
+    if not cfg.get('train_dataloader'):
+        raise ValueError(f'{args.config} is a method without weights, so that there is nothing to train: test it (tools/test.py), '
+                         'or enhance with it')
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise KeyError(f'--auto-scale-lr: {args.config} does not say for which total batch size its learning rate is: '

@@ -17,7 +17,7 @@ from torch import nn
 from mmskf.datasets import IMG_EXTENSIONS
 from mmskf.utils.image import to_float_rgb, to_uint8
 
-from .model import init_model, load_weights
+from .model import has_weights, init_model, load_weights
 
 Image = Union[str, Path, np.ndarray]
 
@@ -28,7 +28,8 @@ class SKFInferencer:
     Args:
         model (str | Path | Config | nn.Module): Name of a model (see :func:`list_models`), config, or a model of
             :func:`init_model`.
-        weights (str, optional): Path or URL of its checkpoint. Defaults to None: for a model that has its weights.
+        weights (str, optional): Path or URL of its checkpoint. Defaults to None: for a model that has its weights, or needs
+            none ('clahe').
         device (str, optional): Defaults to None: a GPU where there is one, else the CPU.
 
     Examples:
@@ -50,9 +51,9 @@ class SKFInferencer:
             if weights is not None:
                 load_weights(self.model, weights)
         else:
-            if weights is None:
-                warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
             self.model = init_model(model, weights, device)
+            if weights is None and has_weights(self.model):
+                warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
         with DefaultScope.overwrite_default_scope('mmskf'):
             self.pipeline = Compose(self._inference_pipeline(self.model.cfg))
 
