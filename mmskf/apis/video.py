@@ -29,8 +29,8 @@ ENCODERS = {'.mp4': H264, '.m4v': H264, '.mov': H264, '.mkv': H264, '.webm': VP9
 # Transfer curves of HDR in FFmpeg's numbers (SMPTE 2084, ARIB STD-B67): 8-bit RGB of these is no sRGB.
 HDR = {16: 'PQ', 18: 'HLG'}
 UNSPECIFIED = (0, 2)  # The matrix of RGB, and none.
-# How swscale converts colors (bicubic, full_chroma_int, full_chroma_inp, accurate_rnd): its default is fast and leaves dark frames,
-# which have few levels, one level too dark.
+# How swscale converts colors (bicubic, full_chroma_int, full_chroma_inp, accurate_rnd): its default is fast, and leaves dark
+# frames, which have few levels, one level too dark.
 CONVERSION = 1 << 2 | 1 << 13 | 1 << 14 | 1 << 18
 # A change of the input's brightness by this factor from one frame to the next is a cut or a lamp, and not smoothed.
 CUT = 1.3
@@ -111,7 +111,7 @@ def enhance_video(source: Union[str, Path],
     marked as turned become upright. The video itself is encoded anew in 8 bits (H.264, in WebM VP9) with the color matrix and
     range of the source. Of several video streams the best is taken.
 
-    Whatever ends the run early, an error, Ctrl-C or SIGTERM: the target holds all frames that were done and can be played.
+    When an error at a later frame, Ctrl-C or SIGTERM ends the run early, the target holds all frames before and can be played.
 
     Args:
         source (str | Path): File of the video.
@@ -138,9 +138,10 @@ def enhance_video(source: Union[str, Path],
     smoother = GainSmoother(smooth) if smooth else None
     picture = _look_at(av, source)
     target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f'.{os.getpid()}-{target.name}')  # An earlier result stays until there is a frame of the new one.
     done, time = 0, 0.
     try:
-        with _open(av, source) as reader, av.open(str(target), 'w') as writer, sigterm_exits():
+        with _open(av, source) as reader, av.open(str(part), 'w') as writer, _sigterm_exits():
             video = reader.streams.best('video')
             video.thread_type = 'AUTO'
             made = _add_video(writer, video, picture, *ENCODERS[target.suffix.lower()])
@@ -163,16 +164,18 @@ def enhance_video(source: Union[str, Path],
                 if done:
                     writer.mux(made.encode())
     except av.FFmpegError as error:
-        raise OSError(f'{source}, at {time:.2f} s: {error.strerror} while reading it or writing {target}, after {done} frames that '
-                      'were enhanced') from error
+        raise OSError(f'{source}, at {time:.2f} s: {error.strerror} while reading it or writing {target}, after {done} frames '
+                      'that were enhanced') from error
     finally:
-        if not done:
-            target.unlink(missing_ok=True)
+        if done:
+            os.replace(part, target)
+        else:
+            part.unlink(missing_ok=True)
     return done
 
 
 @contextmanager
-def sigterm_exits() -> Iterator[None]:
+def _sigterm_exits() -> Iterator[None]:
     """SIGTERM raises SystemExit, as Ctrl-C raises KeyboardInterrupt, so that files are closed; in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -224,15 +227,16 @@ def _look_at(av: ModuleType, source: Path) -> Picture:
             video = reader.streams.best('video')
             frame = next(reader.decode(video), None) if video else None
             if frame is None:
-                raise ValueError(f'{source} holds no {"frame that can be decoded" if video else "video, but audio or data only"}')
+                found = 'frame that can be decoded' if video else 'video, but audio or data only'
+                raise ValueError(f'{source} holds no {found}')
             colors = {name: getattr(video.codec_context, name)
                       for name in ('colorspace', 'color_range', 'color_primaries', 'color_trc')}
             picture = Picture(frame.width, frame.height, round(frame.rotation / 90), colors, video.sample_aspect_ratio)
     except av.FFmpegError as error:
         raise OSError(f'{source} cannot be read as a video ({error.strerror}): it is damaged, incomplete or no video') from error
     if colors['color_trc'] in HDR:
-        raise ValueError(f'{source} is HDR ({HDR[colors["color_trc"]]}), and frames are enhanced as 8-bit sRGB: convert it to SDR '
-                         'first')
+        raise ValueError(f'{source} is HDR ({HDR[colors["color_trc"]]}), and frames are enhanced as 8-bit sRGB: convert it to '
+                         'SDR first')
     return picture
 
 
@@ -264,8 +268,8 @@ def _add_copies(reader: Any, writer: Any, target: Path) -> Dict[int, Any]:
         if stream.type in ('audio', 'subtitle'):
             codec = stream.codec_context.name if stream.codec_context else 'unknown'
             if codec not in writer.supported_codecs:
-                raise ValueError(f'{target}: {target.suffix} takes no {stream.type} of the kind {codec}, which the video has: choose '
-                                 '.mkv, or the kind of the video')
+                raise ValueError(f'{target}: {target.suffix} takes no {stream.type} of the kind {codec}, which the video has: '
+                                 'choose .mkv, or the kind of the video')
             copies[stream.index] = writer.add_stream_from_template(stream)
     return copies
 

@@ -53,7 +53,8 @@ class GammaCorrection(EnhancementNet):
 class CLAHE(EnhancementNet):
     """Contrast-limited adaptive histogram equalization (Zuiderveld, Graphics Gems IV, 1994) by OpenCV. No weights.
 
-    It acts on the lightness L of CIELAB, in 8 bits as usual; the colors a and b stay.
+    It acts on the value V of HSV, in 8 bits as usual; hue and saturation stay. On the lightness of CIELAB, whose other channels
+    would stay as small as they are in the dark, photos become gray.
 
     Args:
         clip_limit (float): OpenCV's ``clipLimit``: how many times the mean a bin of a histogram may hold. Photographs in good
@@ -83,7 +84,7 @@ class CLAHE(EnhancementNet):
 
     def equalize(self, image: np.ndarray) -> np.ndarray:
         """Equalizes one image, (H, W, 3) RGB in [0, 1], float32 -> the same."""
-        lab = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2LAB)
-        lightness = np.rint(lab[..., 0] * 2.55).astype(np.uint8)
-        lab[..., 0] = cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply(lightness) / 2.55
-        return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1)
+        hsv = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2HSV)
+        value = np.rint(hsv[..., 2] * 255).astype(np.uint8)
+        hsv[..., 2] = cv2.createCLAHE(self.clip_limit, (self.tiles, self.tiles)).apply(value) / 255
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB).clip(0, 1)
