@@ -7,7 +7,7 @@ model = dict(
     data_preprocessor=dict(type='MixUpPreprocessor'))
 # What makes Retinexformer-SKF of it.
 skf = dict(
-    generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual')),
+    generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual', expansion=1)),
     sch_loss=dict(type='SCHLoss', loss_weight=0.3),
     sa_loss=dict(type='SALoss', loss_weight=0.01),
     discriminator=dict(type='SADiscriminator'))
