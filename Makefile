@@ -6,7 +6,7 @@ VENV := $(or $(MMSKF_VENV),.venv)
 PY := $(VENV)/bin/python
 CONSTRAINTS := requirements/constraints.txt
 STAMP := $(VENV)/.mmskf-$(shell cat requirements/runtime.txt requirements/tests.txt $(CONSTRAINTS) | cksum | cut -d' ' -f1)
-SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 
 # Threads that wait busily make each other ten times slower where anything else runs on the same cores.
 export OMP_WAIT_POLICY ?= passive

@@ -1,3 +1,3 @@
-from .hooks import *  # noqa: F401, F403
-from .loops import *  # noqa: F401, F403
+from .hooks import *  # noqa: F403
+from .loops import *  # noqa: F403
 from .optim_wrapper import Bf16OptimWrapper  # noqa: F401

@@ -1,5 +1,4 @@
 import io
-from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -29,7 +28,7 @@ def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise ValueError(f'{name} has the shape {array.shape}, expected an image: (H, W), or (H, W, 1, 3 or 4)')
-    if array.dtype.kind not in 'iu' or array.size and (array.min() < 0 or array.max() > 65535):
+    if array.dtype.kind not in 'iu' or (array.size and (array.min() < 0 or array.max() > 65535)):
         raise ValueError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
                          '16 bits a channel (uint8 or uint16)')
     if array.dtype != np.uint8:
@@ -56,10 +55,10 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image)
             # Pillow has no conversion that scales: 'I;16' (or 'I', in its older versions) would be clipped at 255.
             # A copy, since flips work in place and the memory of a picture of Pillow is read-only.
-            array = np.array(image if image.mode[0] in 'IF' else image.convert('RGB'))
+            array = np.array(upright if upright.mode[0] in 'IF' else upright.convert('RGB'))
     # Pillow's decoders each raise their own: SyntaxError for a broken PNG, struct.error, EOFError, DecompressionBombError...
     except Exception as error:
         raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
@@ -92,7 +91,7 @@ class LoadImage(BaseTransform):
         ValueError: If the image has neither 8 nor 16 bits a channel, or the sizes of the pair differ.
     """
 
-    def __init__(self, key: str, same_size_as: Optional[str] = None, backend_args: Optional[dict] = None):
+    def __init__(self, key: str, same_size_as: str | None = None, backend_args: dict | None = None) -> None:
         self.key = key
         self.same_size_as = same_size_as
         self.backend_args = backend_args
@@ -110,7 +109,7 @@ class LoadImage(BaseTransform):
             self._check_size(results)
         return results
 
-    def _check_size(self, results):
+    def _check_size(self, results: dict) -> None:
         height, width = results[self.key].shape[:2]
         other_height, other_width = results[self.same_size_as].shape[:2]
         if (height, width) != (other_height, other_width):
