@@ -1,3 +1,4 @@
+"""Registering everything at once."""
 from importlib import import_module
 
 from mmengine import registry

@@ -1,3 +1,4 @@
+"""Metrics, named by their protocol."""
 from mmagic.evaluation import Evaluator
 
 from mmskf.registry import EVALUATOR
