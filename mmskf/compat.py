@@ -3,7 +3,6 @@
 Every repair is one function that says why it is there and does nothing where it is not needed. :func:`apply_all` runs
 when ``mmskf`` is imported, before anything of mmagic or mmsegmentation is. Nothing else in the package knows of them.
 """
-import atexit
 import functools
 import importlib
 import importlib.util
@@ -17,7 +16,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -138,40 +136,6 @@ def load_checkpoints_safely() -> None:
     checkpoint.load_url = functools.partial(checkpoint.load_url, weights_only=True)
     CheckpointLoader.register_scheme('', _explain_refusal(checkpoint.load_from_local), force=True)
     CheckpointLoader.register_scheme(('http://', 'https://'), _explain_refusal(checkpoint.load_from_http), force=True)
-
-
-def leave_process_group() -> None:
-    """Ends the process group, if it is still there."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def prepare_launch_without_gpu(cfg: Config) -> None:
-    """Makes the process group with gloo where there is no GPU: mmengine's ``init_dist`` calls ``torch.cuda.set_device``.
-
-    The Runner leaves a process group that exists as it is, but gives ``DistributedDataParallel`` a device for each process,
-    which only GPUs have.
-
-    Args:
-        cfg (Config): The Runner's config, with ``launcher``: 'none', 'pytorch', 'slurm' or 'mpi'.
-
-    Raises:
-        RuntimeError: Without a GPU, for launchers other than 'none' and 'pytorch'.
-    """
-    if cfg.launcher == 'none' or torch.cuda.is_available():
-        return
-    if cfg.launcher != 'pytorch':
-        raise RuntimeError(f'--launcher {cfg.launcher} needs GPUs, and none is visible. On CPUs start with torchrun: '
-                           'bash tools/dist_train.sh CONFIG PROCESSES')
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
-        # A process that ends while gloo's threads run is aborted, now and then, after all its work is done.
-        atexit.register(leave_process_group)
-    wrapper = cfg.get('model_wrapper_cfg') or dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
-    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 
 def apply_all() -> None:

@@ -15,7 +15,7 @@ from rich.progress import track
 from torch import nn
 
 from mmskf.datasets import IMG_EXTENSIONS
-from mmskf.evaluation import to_float_rgb, to_uint8
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .model import init_model, load_weights
 

@@ -2,9 +2,10 @@
 from mmagic.evaluation import Evaluator
 
 from mmskf.registry import EVALUATOR
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .gt_mean import GTMean, gt_mean_gray, gt_mean_llflow
-from .image_metric import NOT_MEASURED, ImageMetric, to_float_rgb, to_uint8
+from .image_metric import NOT_MEASURED, ImageMetric
 from .lpips import LPIPS
 from .niqe import NIQE
 from .psnr_ssim import PSNR, SSIM

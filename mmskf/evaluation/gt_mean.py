@@ -7,8 +7,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmskf.registry import METRICS
+from mmskf.utils.image import to_uint8
 
-from .image_metric import ImageMetric, to_uint8
+from .image_metric import ImageMetric
 
 
 def gt_mean_gray(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:

@@ -2,29 +2,12 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmengine.logging import print_log
-from torch import Tensor
+
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 NOT_MEASURED = 'not measured'
-
-
-def to_float_rgb(image: Tensor) -> np.ndarray:
-    """An image as it reaches a metric, made ready for scikit-image.
-
-    Args:
-        image (Tensor): (3, H, W), BGR, 0..255, any dtype and device.
-
-    Returns:
-        np.ndarray: (H, W, 3), RGB, float32, values unchanged.
-    """
-    return image.detach().to('cpu', torch.float32).numpy().transpose(1, 2, 0)[..., ::-1]
-
-
-def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Rounds and clips an array with values 0..255 to uint8: what a saved PNG holds."""
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 class ImageMetric(BaseSampleWiseMetric):

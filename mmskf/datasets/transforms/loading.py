@@ -6,34 +6,7 @@ from mmengine import fileio
 from PIL import Image, ImageOps
 
 from mmskf.registry import TRANSFORMS
-
-
-def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
-    """Turns an image array of any common kind into 8-bit RGB.
-
-    Gray is spread over three channels; alpha is dropped without blending; of 16 bits the high byte is kept, so that an 8-bit
-    image stored with 16 bits (v * 257) comes back as it was.
-
-    Args:
-        array (np.ndarray): (H, W) or (H, W, 1, 3 or 4), RGB, integers of 8 or 16 bits.
-        name (str): What it is, for the error.
-
-    Returns:
-        np.ndarray: uint8 (H, W, 3), RGB.
-
-    Raises:
-        ValueError: For other shapes or kinds of numbers.
-    """
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise ValueError(f'{name} has the shape {array.shape}, expected an image: (H, W), or (H, W, 1, 3 or 4)')
-    if array.dtype.kind not in 'iu' or (array.size and (array.min() < 0 or array.max() > 65535)):
-        raise ValueError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
-                         '16 bits a channel (uint8 or uint16)')
-    if array.dtype != np.uint8:
-        array = (array >> 8).astype(np.uint8)
-    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
+from mmskf.utils.image import to_rgb8
 
 
 def decode_image(content: bytes, name: str) -> np.ndarray:

@@ -7,8 +7,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from mmskf.evaluation.image_metric import to_float_rgb, to_uint8
 from mmskf.registry import HOOKS
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .image_names import names_below_common_folder
 

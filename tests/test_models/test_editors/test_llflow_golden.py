@@ -9,7 +9,7 @@ from mmskf.apis import init_model
 from mmskf.converters import CONVERSIONS
 from mmskf.datasets import AppendEqualized
 from mmskf.evaluation.gt_mean import gt_mean_llflow
-from mmskf.evaluation.image_metric import to_float_rgb
+from mmskf.utils.image import to_float_rgb
 from mmskf.models import FlowOutputs
 from mmskf.structures import SemanticPrior
 

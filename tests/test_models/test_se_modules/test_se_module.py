@@ -4,7 +4,7 @@ from golden import Golden
 
 from mmskf.converters import Conversion
 from mmskf.converters.se import SE_DEAD, SE_RENAMES
-from mmskf.models.necks import SEModule
+from mmskf.models.se_modules import SEModule
 from mmskf.registry import MODELS
 
 VARIANTS = {

@@ -5,18 +5,19 @@ from mmagic.structures import DataSample
 from mmengine import dist
 from torch import Tensor
 
-from mmskf.models.skb import log_image
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
+from mmskf.utils.image import log_image, to_mmagic
 
-from ..skf_editor import Outputs, SKFEditor
+from ..enhancement_editor import Outputs, pad_to_multiple
+from ..skf_editor import SKFEditor
 from .flow import InvertibleConv1x1
 from .llflow_net import FlowOutputs
 
 
-@MODELS.register_module()
-class LLFlow(SKFEditor):
-    """LLFlow (Wang et al., AAAI 2022) with or without SKF: :class:`SKFEditor` around a normalizing flow.
+@MODELS.register_module(name=['LLFlowEditor', 'LLFlow'])
+class LLFlowEditor(SKFEditor):
+    """Trains and tests LLFlow (Wang et al., AAAI 2022) with or without SKF: :class:`SKFEditor` around a normalizing flow.
 
     Inputs are (N, 6, H, W): the image, and the image equalised (:class:`AppendEqualized`), in [0, 1]. There is no enhanced
     image in training: the flow encodes the ground truth, ``recon_loss`` is the likelihood of its latent image, and SCH
@@ -36,7 +37,6 @@ class LLFlow(SKFEditor):
             probability.
     """
 
-    input_channels = 6
     test_options = (*SKFEditor.test_options, 'temperature')
 
     def __init__(self, *args, train_gt_ratio: float = 0.2, inverse_loss: Optional[dict] = None, **kwargs):
@@ -120,8 +120,8 @@ class LLFlow(SKFEditor):
         Returns:
             Tensor: (num_samples, N, 3, H, W), unclamped.
         """
-        padded, prior, _ = self.prepare(inputs)
-        conds, color_map = self.generator.condition(self.network_inputs(padded), prior)
+        padded = pad_to_multiple(inputs, self.size_divisor)
+        conds, color_map = self.generator.condition(self.network_inputs(padded), self.test_prior(padded))
         images = torch.stack([self.generator.decode(conds, color_map, temperature) for _ in range(num_samples)])
         return images[..., :inputs.shape[-2], :inputs.shape[-1]]
 
@@ -129,4 +129,4 @@ class LLFlow(SKFEditor):
         """Predictions of a test: besides ``pred_img`` also ``unclamped_img``, BGR in 0..255, for LLFlow's GT-mean."""
         images = self.forward_tensor(inputs, data_samples)
         clamped = self.data_preprocessor.destruct(images, data_samples)
-        return DataSample(pred_img=clamped.cpu(), unclamped_img=(images.flip(1) * 255).cpu())
+        return DataSample(pred_img=clamped.cpu(), unclamped_img=to_mmagic(images).cpu())

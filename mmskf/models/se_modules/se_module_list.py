@@ -20,14 +20,18 @@ class SEModuleList(ModuleList):
         channels (Sequence[int]): Channels of the image feature at each place.
 
     Raises:
-        ValueError: If ``sources`` has another length than ``channels``, or names a source that does not exist.
+        ValueError: Without ``semantic_channels``, or if ``sources`` has another length than ``channels`` or names a source that
+            does not exist.
     """
 
     def __init__(self, se: Optional[dict], channels: Sequence[int]):
         sources, modules = (), []
         if se is not None:
             options = dict(se)
-            sources, widths = tuple(options.pop('sources')), options.pop('semantic_channels')
+            sources, widths = tuple(options.pop('sources')), options.pop('semantic_channels', None)
+            if widths is None:
+                raise ValueError('generator.se needs a semantic knowledge bank, whose widths SKFEditor hands on as '
+                                 'se.semantic_channels: add one of configs/skb to _base_, or set model.skb')
             if len(sources) != len(channels):
                 raise ValueError(f'se.sources={sources} names {len(sources)} sources, but this generator has {len(channels)} '
                                  f'SE modules, one for each of its features of {tuple(channels)} channels')
@@ -41,7 +45,14 @@ class SEModuleList(ModuleList):
         self.sources = sources
 
     def forward(self, index: int, feature: Tensor, prior: Optional[SemanticPrior]) -> Tensor:
-        """Embeds the prior in the feature of one place: (N, C, H, W) -> (N, C, H, W)."""
+        """Embeds the prior in the feature of one place: (N, C, H, W) -> (N, C, H, W).
+
+        Raises:
+            TypeError: For a callable in place of the prior: it was not asked.
+        """
         if prior is None or not self.sources:
             return feature
+        if callable(prior):
+            raise TypeError('This generator makes no image before its SE modules, and was given a callable as prior: give it the '
+                            'SemanticPrior of its input')
         return self[index](feature, prior.source(self.sources[index]))
