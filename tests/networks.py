@@ -1,6 +1,6 @@
 """Every enhancement network, as the shared tests want it: a new network is one entry of ``NETWORKS``."""
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 
@@ -26,8 +26,8 @@ class Reference:
     name: str
     cases: Sequence[str]
     outputs: Callable
-    inner: Dict[str, str] = field(default_factory=dict)
-    conversion: Optional[str] = None
+    inner: dict[str, str] = field(default_factory=dict)
+    conversion: str | None = None
     options: dict = field(default_factory=dict)
 
 
@@ -43,7 +43,7 @@ class Network:
         references (Sequence[Reference]): Its golden sets.
     """
     generator: dict
-    parameters: Tuple[int, int]
+    parameters: tuple[int, int]
     se: dict
     small: dict = field(default_factory=dict)
     references: Sequence[Reference] = ()
