@@ -1,6 +1,6 @@
 """Every enhancement network, as the shared tests want it: a new network is one entry of ``NETWORKS``."""
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 
@@ -27,8 +27,8 @@ class Reference:
     name: str
     cases: Sequence[str]
     outputs: Callable
-    inner: Dict[str, str] = field(default_factory=dict)
-    conversion: Optional[str] = None
+    inner: dict[str, str] = field(default_factory=dict)
+    conversion: str | None = None
     options: dict = field(default_factory=dict)
 
 
@@ -45,7 +45,7 @@ class Network:
         references (Sequence[Reference]): Its golden sets.
     """
     generator: dict
-    parameters: Tuple[int, int]
+    parameters: tuple[int, int]
     se: dict
     small: dict = field(default_factory=dict)
     config: Optional[str] = None

@@ -16,7 +16,7 @@ DRBN_RENAMES = [
 LLFLOW_DEAD = [r'RRDB\.(downconv3|HRconv|conv_last|awb_para)\..*', r'flowUpsamplerNet\.f\..*']
 
 
-def llflow_renames(steps):
+def llflow_renames(steps: int) -> list[tuple[str, str]]:
     """The authors number all layers of the flow: at each level a squeeze, two steps without condition, then ``steps``."""
     return [
         *SE_RENAMES,
