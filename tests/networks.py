@@ -48,7 +48,7 @@ class Network:
     parameters: tuple[int, int]
     se: dict
     small: dict = field(default_factory=dict)
-    config: Optional[str] = None
+    config: str | None = None
     references: Sequence[Reference] = ()
 
     def build(self, se=True, widths=TINY_WIDTHS, **options):
@@ -182,7 +182,8 @@ NETWORKS = {
         references=[Reference('snr', THREE, snr, dict(transformer_out='long_range.layers.5', recon_trunk_out='fusion')),
                     Reference('snr_skf', THREE, snr)]),
     'retinexformer': Network(
-        dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1), dict(channels=8, blocks=(1, 1, 1)),
+        dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1),
+        dict(channels=8, blocks=(1, 1, 1)),
         config='retinexformer_skf_lol',
         references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), retinexformer,
                               dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',

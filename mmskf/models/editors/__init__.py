@@ -15,5 +15,6 @@ KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
     'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus',
-    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet', 'StagedEditor'
+    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet',
+    'StagedEditor'
 ]

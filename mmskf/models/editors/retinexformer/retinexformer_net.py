@@ -57,7 +57,8 @@ class IlluminationGuidedAttention(nn.Module):
         tokens = feature.flatten(2).mT
         value = self.value(tokens).mT
         modulated = value * illumination.flatten(2)
-        query, key, modulated = (x.unflatten(1, (self.heads, -1)) for x in (self.query(tokens).mT, self.key(tokens).mT, modulated))
+        query, key, modulated = (x.unflatten(1, (self.heads, -1))
+                                 for x in (self.query(tokens).mT, self.key(tokens).mT, modulated))
         attention = F.normalize(key, dim=-1) @ F.normalize(query, dim=-1).mT * self.temperature
         attended = (attention.softmax(dim=-1) @ modulated).flatten(1, 2)
         attended = self.project_out(attended.mT).mT.unflatten(-1, (height, width))
