@@ -4,6 +4,6 @@ from .model import has_weights, init_model, load_weights
 from .video import VIDEO_EXTENSIONS, enhance_video, video_suffix
 
 __all__ = [
-    'SKFInferencer', 'VIDEO_EXTENSIONS', 'config_root', 'enhance_video', 'find_config', 'has_weights', 'init_model',
+    'VIDEO_EXTENSIONS', 'SKFInferencer', 'config_root', 'enhance_video', 'find_config', 'has_weights', 'init_model',
     'list_models', 'load_config', 'load_weights', 'train_dataloader', 'use_amp', 'use_unpaired', 'video_suffix'
 ]

@@ -122,7 +122,7 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
             yield dataset
 
 
-def check_trainable(cfg: Config):
+def check_trainable(cfg: Config) -> None:
     """Refuses to train what has no weights.
 
     Raises:

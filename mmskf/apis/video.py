@@ -153,8 +153,8 @@ def enhance_video(source: Union[str, Path],
                 frames = _demux(reader, writer, video, copies)
                 for frame in track(frames, f'Enhancing {source.name}', total, disable=not show_progress):
                     time = time if frame.time is None else frame.time
-                    image = frame.to_ndarray(format='rgb24', interpolation=CONVERSION)
-                    image = np.ascontiguousarray(np.rot90(image, picture.turns))
+                    stored = frame.to_ndarray(format='rgb24', interpolation=CONVERSION)
+                    image = np.ascontiguousarray(np.rot90(stored, picture.turns))
                     result = _checked(enhance(image), image)
                     if smoother:
                         result = smoother(image, result, time)

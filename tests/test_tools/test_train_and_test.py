@@ -233,9 +233,10 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path, guidance, monkeypa
 def test_methods_without_weights(tool, pairs, tmp_path, flags):
     """Tested without a checkpoint: what the input itself scores."""
     tool('tools/test').main([
-        'identity', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'), '--out', str(tmp_path / 'scores.csv'), *flags,
-        '--cfg-options', 'test_dataloader.dataset.data_prefix.img=test/low', 'test_dataloader.dataset.data_prefix.gt=test/high',
-        'test_dataloader.dataset.metainfo.num_images=2', 'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False'
+        'identity', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'), '--out', str(tmp_path / 'scores.csv'),
+        *flags, '--cfg-options', *(f'test_dataloader.{option}' for option in (
+            'dataset.data_prefix.img=test/low', 'dataset.data_prefix.gt=test/high', 'dataset.metainfo.num_images=2',
+            'num_workers=0', 'persistent_workers=False'))
     ])
     rows = list(csv.reader((tmp_path / 'scores.csv').open()))
     low, high = (np.asarray(Image.open(pairs / 'test' / side / '0.png')).astype(float) for side in ('low', 'high'))

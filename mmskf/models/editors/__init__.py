@@ -4,6 +4,7 @@ from .hwmnet import HWMNet
 from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
+from .retinexformer import RetinexformerNet
 from .retinexnet import RetinexNet
 from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
 from .skf_editor import SKFEditor
@@ -14,7 +15,7 @@ from .staged_editor import StagedEditor
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'CLAHE', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
-    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LIME', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'SKFEditor',
-    'SNRNet', 'SimpleEditor', 'StagedEditor'
+    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
+    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
+    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]
