@@ -50,6 +50,6 @@ setup(
     include_package_data=True,
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
-    extras_require={'test': requirements('tests'), 'demo': requirements('demo')},
+    extras_require={'test': requirements('tests'), 'demo': requirements('demo'), 'banks': requirements('banks')},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False)
