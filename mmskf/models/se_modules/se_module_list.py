@@ -1,5 +1,5 @@
 import re
-from typing import Optional, Sequence, Union
+from collections.abc import Sequence
 
 from mmengine.model import ModuleList
 from torch import Tensor
@@ -28,7 +28,7 @@ class SEModuleList(ModuleList):
             does not exist.
     """
 
-    def __init__(self, se: Optional[dict], channels: Sequence[int]):
+    def __init__(self, se: dict | None, channels: Sequence[int]):
         sources, modules = (), []
         if se is not None:
             options = dict(se)
@@ -51,7 +51,7 @@ class SEModuleList(ModuleList):
         super().__init__(modules)
         self.sources = sources
 
-    def forward(self, index: int, feature: Tensor, prior: Optional[SemanticPrior]) -> Tensor:
+    def forward(self, index: int, feature: Tensor, prior: SemanticPrior | None) -> Tensor:
         """Embeds the prior in the feature of one place: (N, C, H, W) -> (N, C, H, W).
 
         Raises:
@@ -65,7 +65,7 @@ class SEModuleList(ModuleList):
         return self[index](feature, prior.source(self.sources[index]))
 
 
-def _nearest(source: Union[int, str], strides: Sequence[int]) -> Union[int, str]:
+def _nearest(source: int | str, strides: Sequence[int]) -> int | str:
     """'stride:N' -> the index of the nearest feature; other sources, and such without a stride, as they are."""
     match = re.fullmatch(r'stride:([1-9]\d*)', str(source))
     if not match or not strides:

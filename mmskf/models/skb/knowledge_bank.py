@@ -3,9 +3,10 @@ import importlib
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,7 @@ class KnowledgeBank(nn.Module, ABC):
     """A semantic knowledge bank (SKF, Sec. 3.1 and Eq. 1): a frozen network that yields semantic priors of images.
 
     A subclass adapts the networks of one library: it builds one, and says in :meth:`segment` how it is run. Nothing of the
-    network is trained, initialised, averaged or saved with the model that owns the bank: it is no registered submodule, so that
+    network is trained, initialized, averaged or saved with the model that owns the bank: it is no registered submodule, so that
     optimizers, ``Runner.train``, EMA, DDP and checkpoints do not see it, and copies of the owner share it. ``.to(...)``,
     ``.cuda()`` and ``.half()`` reach it.
 
@@ -43,7 +44,7 @@ class KnowledgeBank(nn.Module, ABC):
         checkpoint (str, optional): Path, URL or ``mmskf://...`` of the network's weights. Defaults to None: random ones.
         input (str): What the network looks at: 'linear' is the image, 'log' is its :func:`log_image`, as the released code of
             LLFlow has it. Defaults to 'linear'.
-        mean_std (str | dict, optional): 'model' normalises the image by mean and std that the network was trained with; a dict
+        mean_std (str | dict, optional): 'model' normalizes the image by mean and std that the network was trained with; a dict
             with ``mean`` and ``std``, three numbers each for RGB in [0, 1], takes those; None feeds it as it is, as all
             released code of SKF does. Defaults to 'model'.
         size_divisor (int, optional): The image is padded at the bottom and on the right (edge values repeated) to multiples of
@@ -52,7 +53,7 @@ class KnowledgeBank(nn.Module, ABC):
         image_size (Sequence[int], optional): (height, width) that every image is resized to, for networks that take one size
             only. Defaults to None: images keep their size.
         num_features (int, optional): Checks that there are so many feature maps. Defaults to None: any number.
-        bn (str): 'eval' normalises by the running statistics, 'batch' by those of the batch, as the released code of LLFlow
+        bn (str): 'eval' normalizes by the running statistics, 'batch' by those of the batch, as the released code of LLFlow
             does; the running statistics never change. Defaults to 'eval'.
         fuse_conv_bn (bool): Folds BatchNorms into the convolutions before them when the weights are read. Defaults to False.
         channels_last (bool): Runs in the channels-last memory format. Defaults to False.
@@ -74,27 +75,27 @@ class KnowledgeBank(nn.Module, ABC):
     """
 
     #: Prefixes of keys that a checkpoint may hold for training alone; they are left out.
-    training_only: Tuple[str, ...] = ()
+    training_only: tuple[str, ...] = ()
     #: The config field that says how many classes there are.
     classes_field = 'skb.model.num_classes'
     #: Side of the patches that a vision transformer cuts an image into.
     patch_size = 1
     #: The mean and std that the network was trained with, for RGB in [0, 1].
-    model_mean_std: Dict[str, Sequence[float]] = IMAGENET
+    model_mean_std: dict[str, Sequence[float]] = IMAGENET
 
     def __init__(self,
                  network: nn.Module,
                  name: str,
-                 checkpoint: Optional[str] = None,
+                 checkpoint: str | None = None,
                  input: str = 'linear',
-                 mean_std: Union[str, dict, None] = 'model',
-                 size_divisor: Optional[int] = None,
-                 image_size: Optional[Sequence[int]] = None,
-                 num_features: Optional[int] = None,
+                 mean_std: str | dict | None = 'model',
+                 size_divisor: int | None = None,
+                 image_size: Sequence[int] | None = None,
+                 num_features: int | None = None,
                  bn: str = 'eval',
                  fuse_conv_bn: bool = False,
                  channels_last: bool = False,
-                 autocast: Optional[str] = None,
+                 autocast: str | None = None,
                  save_weights: bool = False):
         super().__init__()
         _check_choice('input', input, ('linear', 'log'))
@@ -132,11 +133,11 @@ class KnowledgeBank(nn.Module, ABC):
             _use_batch_statistics(network)
 
     @abstractmethod
-    def segment(self, x: Tensor) -> Tuple[Any, Optional[Tensor]]:
+    def segment(self, x: Tensor) -> tuple[Any, Tensor | None]:
         """One pass of the network.
 
         Args:
-            x (Tensor): Images (N, 3, H, W), normalised and padded.
+            x (Tensor): Images (N, 3, H, W), normalized and padded.
 
         Returns:
             tuple: The feature maps (N, C_i, h_i, w_i), in any order and nested in any way; tensors of other dimensions among
@@ -217,7 +218,7 @@ class KnowledgeBank(nn.Module, ABC):
             cnn.fuse_conv_bn(self.network).requires_grad_(False)
         self.loaded = True
 
-    def _read_state_dict(self, checkpoint: str) -> Dict[str, Tensor]:
+    def _read_state_dict(self, checkpoint: str) -> dict[str, Tensor]:
         with explain_unreadable(checkpoint):
             weights = read_state_dict(checkpoint)
         return {key: value for key, value in weights.items() if not key.startswith(self.training_only)}
@@ -225,7 +226,7 @@ class KnowledgeBank(nn.Module, ABC):
     def _check_size(self, x: Tensor) -> None:
         stride = self.strides[-1]
         if self.bn == 'batch' and max(x.shape[-2:]) <= stride and len(x) == 1:
-            raise ValueError(f"skb.bn='batch' normalises by the statistics of the batch, and one image of {x.shape[-1]}x"
+            raise ValueError(f"skb.bn='batch' normalizes by the statistics of the batch, and one image of {x.shape[-1]}x"
                              f'{x.shape[-2]} pixels has a single value a channel at 1/{stride} resolution: give a larger '
                              "image, or set skb.bn='eval'")
 
@@ -247,7 +248,7 @@ class KnowledgeBank(nn.Module, ABC):
             image = F.pad(image, padding, mode='replicate')
         return image.contiguous(memory_format=torch.channels_last) if self.channels_last else image
 
-    def _segment(self, x: Tensor) -> Tuple[List[Tensor], Optional[Tensor]]:
+    def _segment(self, x: Tensor) -> tuple[list[Tensor], Tensor | None]:
         """The feature maps as they come, and the class scores at the size of x."""
         try:
             output, logits = self.segment(x)
@@ -262,8 +263,8 @@ class KnowledgeBank(nn.Module, ABC):
             logits = F.interpolate(logits, x.shape[-2:], mode='bilinear')
         return list(_maps(output)), logits
 
-    def _undo(self, features: List[Tensor], logits: Optional[Tensor],
-              size: Tuple[int, int]) -> Tuple[List[Tensor], Optional[Tensor]]:
+    def _undo(self, features: list[Tensor], logits: Tensor | None,
+              size: tuple[int, int]) -> tuple[list[Tensor], Tensor | None]:
         """Takes back what :meth:`_prepare` did to the size."""
         height, width = size
         if self.image_size:
@@ -273,7 +274,7 @@ class KnowledgeBank(nn.Module, ABC):
         return features, logits if logits is None else logits[..., :height, :width]
 
     @torch.no_grad()
-    def _probe(self, num_features: Optional[int], find_divisor: bool) -> None:
+    def _probe(self, num_features: int | None, find_divisor: bool) -> None:
         """Looks at black images to learn channels, strides and order of all maps, and which sizes the network takes."""
         self._smallest = 0  # the side of a probe, for networks that did not take all smaller ones
         step = math.lcm(self.size_divisor, self.patch_size)
@@ -303,7 +304,7 @@ class KnowledgeBank(nn.Module, ABC):
                    for _, height, _ in shapes]
         self._order = sorted(range(len(strides)), key=strides.__getitem__)
         self.strides = tuple(strides[i] for i in self._order)
-        self.channels: Dict[Union[int, str], int] = {i: shapes[j][0] for i, j in enumerate(self._order)}
+        self.channels: dict[int | str, int] = {i: shapes[j][0] for i, j in enumerate(self._order)}
         if logits is not None:
             self.channels['logits'] = logits.shape[1]
         if find_divisor and not self.image_size:
@@ -338,8 +339,8 @@ class KnowledgeBank(nn.Module, ABC):
         if self.save_weights and self.loaded:
             self.network.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: List[str],
-                              unexpected_keys: List[str], error_msgs: List[str]) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list[str],
+                              unexpected_keys: list[str], error_msgs: list[str]) -> None:
         # Without save_weights, keys of a checkpoint that holds a bank are none of its business.
         own = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
         if self.save_weights and own:
@@ -354,9 +355,9 @@ class KnowledgeBank(nn.Module, ABC):
 
 
 @contextmanager
-def outputs_of(*modules: nn.Module) -> Iterator[List[Any]]:
+def outputs_of(*modules: nn.Module) -> Iterator[list[Any]]:
     """A list that grows by what modules return, in the order of their calls, for as long as the context lasts."""
-    outputs: List[Any] = []
+    outputs: list[Any] = []
     hooks = [module.register_forward_hook(lambda module, inputs, output: outputs.append(output)) for module in modules]
     try:
         yield outputs
@@ -413,7 +414,7 @@ def _standardize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> 
 
 
 def _use_batch_statistics(network: nn.Module) -> None:
-    """Lets every BatchNorm normalise by the batch at hand, and leave its running statistics as they are."""
+    """Lets every BatchNorm normalize by the batch at hand, and leave its running statistics as they are."""
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.train()

@@ -1,8 +1,9 @@
 """Building a segmentor of mmsegmentation that will never be trained."""
 import copy
 import warnings
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any
 
 from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
@@ -15,8 +16,8 @@ COMPANIONS = dict(mmdet='mmdet>=3.3,<3.4', mmpretrain='mmpretrain>=1.2,<1.3')
 HEADS_OF_MMDET = ('MaskFormerHead', 'Mask2FormerHead')
 
 
-def build_segmentor(config: Optional[str], changes: Optional[dict]) -> nn.Module:
-    """Builds a segmentor without auxiliary heads and without anything that would initialise it.
+def build_segmentor(config: str | None, changes: dict | None) -> nn.Module:
+    """Builds a segmentor without auxiliary heads and without anything that would initialize it.
 
     Args:
         config (str, optional): A path, or ``'mmseg::...'`` for a config of mmsegmentation's own.
@@ -31,7 +32,7 @@ def build_segmentor(config: Optional[str], changes: Optional[dict]) -> nn.Module
     _require(name, [kind.split('.')[0] if '.' in kind else 'mmdet' for kind in _types(cfg)
                     if kind.split('.')[0] in (*COMPANIONS, *HEADS_OF_MMDET)])
     cfg.pop('auxiliary_head', None)
-    _drop_initialisation(cfg)
+    _drop_initialization(cfg)
     with DefaultScope.overwrite_default_scope('mmseg'), warnings.catch_warnings():
         # What mmsegmentation says of its losses while it builds them is of no use here: nothing is trained.
         warnings.filterwarnings('ignore', message='``build_loss``|Default ``avg_non_ignore``')
@@ -44,7 +45,7 @@ def build_segmentor(config: Optional[str], changes: Optional[dict]) -> nn.Module
     return segmentor
 
 
-def _read_config(config: Optional[str], changes: Optional[dict]) -> dict:
+def _read_config(config: str | None, changes: dict | None) -> dict:
     if config is None:
         if changes is None:
             raise ValueError('The semantic knowledge bank needs a segmentor: set skb.config or skb.model')
@@ -80,13 +81,13 @@ def _types(cfg: Any) -> Iterator[str]:
             yield from _types(value)
 
 
-def _drop_initialisation(cfg: Any) -> None:
+def _drop_initialization(cfg: Any) -> None:
     """Takes everything out that would download or overwrite weights: they come from the checkpoint alone."""
     if isinstance(cfg, dict):
         for field in ('pretrained', 'init_cfg'):
             cfg.pop(field, None)
         for value in cfg.values():
-            _drop_initialisation(value)
+            _drop_initialization(value)
     elif isinstance(cfg, (list, tuple)):
         for value in cfg:
-            _drop_initialisation(value)
+            _drop_initialization(value)

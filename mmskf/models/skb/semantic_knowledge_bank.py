@@ -1,4 +1,4 @@
-from typing import Any, Optional, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ class SemanticKnowledgeBank(KnowledgeBank):
         model (dict, optional): The segmentor itself, or where ``config`` is given what to change in its ``model``. Types
             without a prefix are mmsegmentation's.
         checkpoint (str, optional): Path, URL or ``mmskf://...`` of the segmentor's weights. Defaults to None: random ones.
-        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` brings the image to 0..255 and normalises it by mean, std and
+        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` brings the image to 0..255 and normalizes it by mean, std and
             channel order of the segmentor's own data preprocessor.
 
     Raises:
@@ -33,9 +33,9 @@ class SemanticKnowledgeBank(KnowledgeBank):
     classes_field = 'skb.model.decode_head.num_classes'
 
     def __init__(self,
-                 config: Optional[str] = None,
-                 model: Optional[dict] = None,
-                 checkpoint: Optional[str] = None,
+                 config: str | None = None,
+                 model: dict | None = None,
+                 checkpoint: str | None = None,
                  **options: Any):
         super().__init__(build_segmentor(config, model), config or 'skb.model', checkpoint, **options)
         if self.mean_std == 'model' and not hasattr(self.segmentor.data_preprocessor, 'mean'):
@@ -52,7 +52,7 @@ class SemanticKnowledgeBank(KnowledgeBank):
         """What errors call the network."""
         return f'The backbone {type(self.segmentor.backbone).__name__} of {self.name}'
 
-    def segment(self, x: Tensor) -> Tuple[Any, Tensor]:
+    def segment(self, x: Tensor) -> tuple[Any, Tensor]:
         """Backbone features, taken in passing, and class scores: segmentors differ in how they get from one to the other."""
         size = tuple(x.shape[-2:])
         with outputs_of(self.segmentor.backbone) as features:

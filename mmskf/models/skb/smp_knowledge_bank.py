@@ -1,4 +1,4 @@
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from torch import Tensor
 
@@ -27,7 +27,7 @@ class SMPKnowledgeBank(KnowledgeBank):
     training_only = ('classification_head.', )
     classes_field = 'skb.model.classes'
 
-    def __init__(self, model: dict, checkpoint: Optional[str] = None, **options: Any):
+    def __init__(self, model: dict, checkpoint: str | None = None, **options: Any):
         smp = import_optional('segmentation_models_pytorch', type(self).__name__, 'segmentation-models-pytorch')
         model = dict(model)
         name, known = model.pop('type', None), {kind.__name__: kind for kind in smp.MODEL_ARCHITECTURES_MAPPING.values()}
@@ -37,7 +37,7 @@ class SMPKnowledgeBank(KnowledgeBank):
         network = known[name](**dict(model, encoder_weights=None, aux_params=None))
         super().__init__(network, 'skb.model', checkpoint, **options)
 
-    def segment(self, x: Tensor) -> Tuple[Any, Tensor]:
+    def segment(self, x: Tensor) -> tuple[Any, Tensor]:
         """The encoder's features without the first, which is the image itself, and class scores."""
         with outputs_of(self.network.encoder) as outputs:
             logits = self.network(x)

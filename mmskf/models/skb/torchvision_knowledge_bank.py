@@ -1,4 +1,4 @@
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
 
     training_only = ('aux_classifier.', )
 
-    def __init__(self, model: dict, checkpoint: Optional[str] = None, **options: Any):
+    def __init__(self, model: dict, checkpoint: str | None = None, **options: Any):
         model = dict(model)
         name, known = model.pop('type', None), list_models(segmentation)
         if name not in known:
@@ -40,7 +40,7 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
         self._layers = _last_of_each_resolution(network.backbone)
         super().__init__(network, 'skb.model', checkpoint, **options)
 
-    def segment(self, x: Tensor) -> Tuple[Any, Tensor]:
+    def segment(self, x: Tensor) -> tuple[Any, Tensor]:
         """The backbone's last map at each resolution, and class scores."""
         with outputs_of(*self._layers) as features:
             logits = self.network(x)['out']
@@ -48,7 +48,7 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
 
 
 @torch.no_grad()
-def _last_of_each_resolution(backbone: nn.Module) -> List[nn.Module]:
+def _last_of_each_resolution(backbone: nn.Module) -> list[nn.Module]:
     layers = list(backbone.children())
     with outputs_of(*layers) as outputs:
         backbone(torch.zeros(1, 3, PROBE_SIDES[0], PROBE_SIDES[0]))

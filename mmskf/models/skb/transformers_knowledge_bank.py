@@ -1,6 +1,6 @@
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Optional, Tuple
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -39,9 +39,9 @@ class TransformersKnowledgeBank(KnowledgeBank):
     classes_field = 'skb.model.num_labels'
 
     def __init__(self,
-                 config: Optional[str] = None,
-                 model: Optional[dict] = None,
-                 checkpoint: Optional[str] = None,
+                 config: str | None = None,
+                 model: dict | None = None,
+                 checkpoint: str | None = None,
                  **options: Any):
         transformers = import_optional('transformers', type(self).__name__, 'transformers<4.49')
         network = _build(transformers, config, dict(model or {}))
@@ -51,7 +51,7 @@ class TransformersKnowledgeBank(KnowledgeBank):
         self.model_mean_std = _mean_std(transformers, config)
         super().__init__(network, config or 'skb.model', checkpoint, **options)
 
-    def segment(self, x: Tensor) -> Tuple[Any, Optional[Tensor]]:
+    def segment(self, x: Tensor) -> tuple[Any, Tensor | None]:
         """Feature maps, and class scores where the network has them."""
         output = self.network(x, output_hidden_states=True)
         if hasattr(output, 'logits'):
@@ -61,8 +61,8 @@ class TransformersKnowledgeBank(KnowledgeBank):
         layers = getattr(self.network.config, 'out_indices', None) or (-1, )
         return [self._to_map(output.hidden_states[layer], x.shape[-2:]) for layer in layers], None
 
-    def _to_map(self, hidden: Tensor, size: Tuple[int, int]) -> Tensor:
-        """The patches' tokens of a vision transformer (N, tokens, C), normalised as after its last layer, as (N, C, h, w)."""
+    def _to_map(self, hidden: Tensor, size: tuple[int, int]) -> Tensor:
+        """The patches' tokens of a vision transformer (N, tokens, C), normalized as after its last layer, as (N, C, h, w)."""
         if hidden.ndim == 4:
             return hidden
         norm = getattr(self.network, 'layernorm', None) or self.network.norm
@@ -88,7 +88,7 @@ class TransformersKnowledgeBank(KnowledgeBank):
         self.network.load_state_dict(loaded.state_dict())
 
 
-def _build(transformers: ModuleType, config: Optional[str], changes: dict) -> nn.Module:
+def _build(transformers: ModuleType, config: str | None, changes: dict) -> nn.Module:
     version = f'transformers {transformers.__version__}'
     if config is not None:
         try:
@@ -113,7 +113,7 @@ def _build(transformers: ModuleType, config: Optional[str], changes: dict) -> nn
     raise ValueError(f'skb.model.model_type={configuration.model_type!r} of {version} is no network that looks at RGB images')
 
 
-def _mean_std(transformers: ModuleType, config: Optional[str]) -> dict:
+def _mean_std(transformers: ModuleType, config: str | None) -> dict:
     try:
         found, _ = transformers.ImageProcessingMixin.get_image_processor_dict(config, local_files_only=True)
     except (OSError, TypeError):  # nothing is there, or there is no config

@@ -266,7 +266,8 @@ def test_a_generator_starts_alike_with_and_without_a_bank():
 
 FEATURES_ONLY = dict(
     type='TransformersKnowledgeBank',
-    model=dict(model_type='dinov2', hidden_size=16, num_attention_heads=2, num_hidden_layers=2, image_size=28, out_indices=(1, 2)))
+    model=dict(
+        model_type='dinov2', hidden_size=16, num_attention_heads=2, num_hidden_layers=2, image_size=28, out_indices=(1, 2)))
 
 
 def test_a_bank_without_class_scores_guides_se_modules_alone(images):

@@ -38,8 +38,8 @@ def test_reads_the_map_of_the_nearest_stride():
 
 @pytest.mark.parametrize('source', ['stride:0', 'stride:-8', 'stride:fine', 'stride:', 'stride:8 ', 'probs', 4, -1])
 def test_sources_that_do_not_exist(source):
-    with pytest.raises(ValueError, match=r"se.sources names .*choose from \[0, 1, 2, 3, 'logits'\], or 'stride:N' for the nearest "
-                                         r'of the strides \(4, 8, 8, 32\)'):
+    with pytest.raises(ValueError, match=r"se.sources names .*choose from \[0, 1, 2, 3, 'logits'\], or 'stride:N' for the "
+                                         r'nearest of the strides \(4, 8, 8, 32\)'):
         build((source, ))
 
 

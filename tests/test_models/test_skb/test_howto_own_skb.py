@@ -60,7 +60,7 @@ def test_example_of_features_alone(here):
     (here / 'skf' / 'method.py').write_text(block)
     model = init_model('skf/method.py')
     assert model.has_se and not model.semantic_losses and model.skb.num_classes == 0
-    assert model.skb.channels == {i: 384 for i in range(4)}
+    assert model.skb.channels == dict.fromkeys(range(4), 384)
 
 
 def test_example_of_an_adapter():

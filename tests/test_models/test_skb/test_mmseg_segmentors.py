@@ -20,11 +20,12 @@ SEGMENTORS = {
     'PIDNet': ('pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py', {}, {None: (128, 8)}, 8),
     'DDRNet': ('ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py', {}, {None: (128, 8)}, 8),
     'DPT': ('dpt/dpt_vit-b16_8xb2-160k_ade20k-512x512.py',
-            dict(backbone=VIT, decode_head=dict(in_channels=[16] * 4, channels=8, embed_dims=16, post_process_channels=[4, 8, 8, 8])),
-            {i: (16, 16) for i in range(4)}, 1),
+            dict(backbone=VIT,
+                 decode_head=dict(in_channels=[16] * 4, channels=8, embed_dims=16, post_process_channels=[4, 8, 8, 8])),
+            dict.fromkeys(range(4), (16, 16)), 1),
     'SETR': ('setr/setr_vit-l_pup_8xb2-160k_ade20k-512x512.py',
              dict(backbone=VIT, decode_head=dict(in_channels=16, channels=8, norm_cfg=dict(type='BN'))),
-             {i: (16, 16) for i in range(4)}, 1),
+             dict.fromkeys(range(4), (16, 16)), 1),
 }
 
 

@@ -226,7 +226,7 @@ class TestFrozen:
         ema = next(hook for hook in runner.hooks if isinstance(hook, EMAHook)).ema_model
         assert ema.module.skb.segmentor is owner.skb.segmentor
 
-    def test_train_mode_and_initialisation_pass_it_by(self, checkpoint, segmentor):
+    def test_train_mode_and_initialization_pass_it_by(self, checkpoint, segmentor):
         owner = Owner(build(checkpoint))
         owner.skb.load()
         owner.init_weights()
@@ -236,7 +236,7 @@ class TestFrozen:
         assert_equal(owner.skb.segmentor.state_dict(), segmentor.state_dict())
         assert not any(parameter.requires_grad for parameter in owner.skb.segmentor.parameters())
 
-    def test_configured_initialisation_is_taken_out(self):
+    def test_configured_initialization_is_taken_out(self):
         model = copy.deepcopy(SEGMENTOR)
         model['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w48')
         model['decode_head']['init_cfg'] = dict(type='Normal', std=0.01)
@@ -311,7 +311,7 @@ class TestBadConfiguration:
         (dict(input='log'), "skb.input='log' needs skb.mean_std=None"),
         (dict(fuse_conv_bn=True, bn='batch'), "set skb.bn='eval'"),
         (dict(fuse_conv_bn=True, save_weights=True), 'skb.save_weights=False'),
-        (dict(num_features=3), r'backbone HRNet of skb.model yields 4 feature maps \[\(4, 16, 16\).*expected 3: set its out_indices'),
+        (dict(num_features=3), r'HRNet of skb.model yields 4 feature maps \[\(4, 16, 16\).*expected 3: set its out_indices'),
     ])
     def test_options(self, options, message):
         with pytest.raises(ValueError, match=message):
