@@ -12,30 +12,46 @@ class SemanticPrior:
 
     Args:
         features (Sequence[Tensor]): Feature maps of the segmentation backbone, finest first: (N, C_i, h_i, w_i).
-        logits (Tensor): Class scores before the softmax at the size of the image: (N, classes, H, W).
+        logits (Tensor, optional): Class scores before the softmax at the size of the image: (N, classes, H, W). Defaults to
+            None: the bank knows features only.
     """
     features: Sequence[Tensor]
-    logits: Tensor
+    logits: Tensor | None = None
 
     @cached_property
     def probs(self) -> Tensor:
         """The semantic map I_seg: class probabilities (N, classes, H, W)."""
-        return self.logits.softmax(dim=1)
+        return self.scores.softmax(dim=1)
 
     @cached_property
     def labels(self) -> Tensor:
         """The most probable class of every pixel: (N, H, W), int64, without gradient."""
-        return self.logits.detach().argmax(dim=1)
+        return self.scores.detach().argmax(dim=1)
+
+    @property
+    def scores(self) -> Tensor:
+        """The logits, where they are needed.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if self.logits is None:
+            raise ValueError('The knowledge bank of this SemanticPrior has features only and no class scores, from which a '
+                             'semantic map could be made: take one with a segmentation head')
+        return self.logits
 
     def detach(self) -> 'SemanticPrior':
         """The same prior without a graph; its labels never had one, and are shared."""
-        detached = SemanticPrior([feature.detach() for feature in self.features], self.logits.detach())
+        features = [feature.detach() for feature in self.features]
+        if self.logits is None:
+            return SemanticPrior(features)
+        detached = SemanticPrior(features, self.logits.detach())
         vars(detached)['labels'] = self.labels
         return detached
 
     def source(self, key: int | Literal['logits']) -> Tensor:
         """The map that an SE module names as its source: the index of a feature, or 'logits'."""
-        return self.logits if key == 'logits' else self.features[key]
+        return self.scores if key == 'logits' else self.features[key]
 
 
 #: What a generator is given: a prior, the knowledge bank itself (image -> prior) where the generator is to ask for the prior of

@@ -139,3 +139,23 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     assert results['image', False]['output'].shape == (1, 3, 16, 24)
     assert np.isfinite(results['training', True]['output']['loss_recon'])
     assert module.psnr(np.full((2, 2), 0.5), np.full((2, 2), 0.6)) == pytest.approx(20)
+
+
+def test_benchmark_skb(tool, tmp_path, capsys):
+    main = tool('tools/analysis_tools/benchmark_skb').main
+    (tmp_path / 'tiny.py').write_text(
+        'from tiny_segmentor import SEGMENTOR\n'
+        "skb = dict(type='SemanticKnowledgeBank', model=SEGMENTOR, checkpoint='nowhere.pth')\n")
+    (tmp_path / 'features.py').write_text(
+        "skb = dict(type='TransformersKnowledgeBank', model=dict(model_type='dinov2', hidden_size=16, num_attention_heads=2,\n"
+        '                                                        num_hidden_layers=1, image_size=28))\n')
+    threads = torch.get_num_threads()
+    main([str(tmp_path / 'tiny.py'), str(tmp_path / 'features.py'), '--size', '32x48', '--threads', '1', '--repeats', '2'])
+    torch.set_num_threads(threads)
+    tiny, features = (row.split('|')[1:-1] for row in capsys.readouterr().out.splitlines()[3:5])
+    assert [cell.strip() for cell in tiny[:5]] == ['tiny', '0.1 M', '4, 8, 16, 32', '4, 8, 16, 32', '5']
+    assert float(tiny[6]) == 1 and float(features[6]) > 0
+    assert [cell.strip() for cell in features[2:5]] == ['16', '14', 'none']
+    (tmp_path / 'none.py').write_text('model = dict()\n')
+    with pytest.raises(ValueError, match='none.py has no skb'):
+        main([str(tmp_path / 'none.py')])

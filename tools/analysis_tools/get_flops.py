@@ -12,7 +12,7 @@ from prettytable import PrettyTable
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config
-from mmskf.models import SemanticKnowledgeBank, SEModule
+from mmskf.models import KnowledgeBank, SEModule
 
 NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
 
@@ -32,8 +32,8 @@ def count_parameters(model):
     for module in model.modules():
         if isinstance(module, SEModule):
             counts[SE] += sum(weight.numel() for weight in module.parameters())
-        elif isinstance(module, SemanticKnowledgeBank):
-            counts[SKB] += sum(weight.numel() for weight in module.segmentor.parameters())
+        elif isinstance(module, KnowledgeBank):
+            counts[SKB] += sum(weight.numel() for weight in module.network.parameters())
     counts[NETWORK] = sum(weight.numel() for weight in model.generator.parameters()) - counts[SE]
     return counts
 
@@ -62,7 +62,7 @@ def count_operations(model, size):
 
     handles = []
     for module in model.modules():
-        part = SE if isinstance(module, SEModule) else SKB if isinstance(module, SemanticKnowledgeBank) else None
+        part = SE if isinstance(module, SEModule) else SKB if isinstance(module, KnowledgeBank) else None
         if part:
             handles += [module.register_forward_pre_hook(lambda *_, part=part: enter(part)),
                         module.register_forward_hook(lambda *_: leave())]

@@ -18,7 +18,7 @@ class Priors:
     """What the knowledge bank knows of the images of one step: it looks at each of them once, when it is first asked.
 
     Args:
-        bank (SemanticKnowledgeBank, optional): None where nothing asks.
+        bank (KnowledgeBank, optional): None where nothing asks.
         **images (Tensor): Name, one of ``PRIOR_INPUTS``, -> (N, 3, H, W), RGB in [0, 1].
     """
 
@@ -49,7 +49,7 @@ class SKFEditor(EnhancementEditor):
             :class:`SEModuleList`).
         recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth. It yields a
             scalar, or a dict: 'loss_recon' and terms for the log, without 'loss' in their names.
-        skb (dict, optional): Config of the :class:`SemanticKnowledgeBank`. Defaults to None.
+        skb (dict, optional): Config of a :class:`KnowledgeBank`, such as the :class:`SemanticKnowledgeBank`. Defaults to None.
         sch_loss (dict, optional): Config of the :class:`SCHLoss`. Defaults to None.
         sa_loss (dict, optional): Config of the :class:`SALoss`; training then takes two optimizers, ``generator`` and
             ``discriminator``. Defaults to None.
@@ -88,7 +88,7 @@ class SKFEditor(EnhancementEditor):
         with torch.random.fork_rng(devices=[]):
             bank = build(skb)
         if generator.get('se') and bank:
-            generator = dict(generator, se=dict(generator['se'], semantic_channels=bank.channels))
+            generator = dict(generator, se=dict(generator['se'], semantic_channels=bank.channels, semantic_strides=bank.strides))
         super().__init__(generator, recon_loss, **kwargs)
         self.skb = bank
         self.sch_loss = build(sch_loss, num_classes=bank.num_classes if bank else 0)
@@ -232,6 +232,10 @@ class SKFEditor(EnhancementEditor):
         if self.semantic_losses and not self.skb:
             raise ValueError(f'{" and ".join(self.semantic_losses)} needs a semantic knowledge bank: add one of configs/skb to '
                              '_base_, or set model.skb')
+        if self.semantic_losses and not self.skb.num_classes:
+            raise ValueError(f'{" and ".join(self.semantic_losses)} needs the class scores of the semantic knowledge bank, and '
+                             f'{self.skb.label} has features only, which guide SE modules alone: set model.skb to a bank with a '
+                             f'segmentation head, or {" and ".join(f"model.{name}=None" for name in self.semantic_losses)}')
         if self.skb and not (self.has_se or self.semantic_losses):
             raise ValueError('There is a semantic knowledge bank, but nothing that asks it: set generator.se, sch_loss or '
                              'sa_loss, or start from one of configs/skf')

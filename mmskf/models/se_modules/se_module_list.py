@@ -1,4 +1,5 @@
-from typing import Optional, Sequence
+import re
+from collections.abc import Sequence
 
 from mmengine.model import ModuleList
 from torch import Tensor
@@ -15,8 +16,11 @@ class SEModuleList(ModuleList):
     Args:
         se (dict, optional): Config of the SE modules: ``type``, their options, and
 
-            - ``sources`` (Sequence[int | str]): for each module the prior's map that it reads, a feature index or 'logits'.
-            - ``semantic_channels`` (dict): source -> channels. :class:`SKFEditor` fills it in from its knowledge bank.
+            - ``sources`` (Sequence[int | str]): for each module the prior's map that it reads: the index of a feature (0 is the
+              finest), 'logits', or 'stride:8' for the feature whose stride is nearest to 8 (by ratio; the finer one of two that
+              are equally near, the last one of several with that stride).
+            - ``semantic_channels`` (dict): index or 'logits' -> channels. :class:`SKFEditor` fills it in from its knowledge bank.
+            - ``semantic_strides`` (Sequence[int]): of the features, finest first; filled in likewise.
         channels (Sequence[int]): Channels of the image feature at each place.
 
     Raises:
@@ -24,27 +28,30 @@ class SEModuleList(ModuleList):
             does not exist.
     """
 
-    def __init__(self, se: Optional[dict], channels: Sequence[int]):
+    def __init__(self, se: dict | None, channels: Sequence[int]):
         sources, modules = (), []
         if se is not None:
             options = dict(se)
             sources, widths = tuple(options.pop('sources')), options.pop('semantic_channels', None)
+            strides = options.pop('semantic_strides', ())
             if widths is None:
                 raise ValueError('generator.se needs a semantic knowledge bank, whose widths SKFEditor hands on as '
                                  'se.semantic_channels: add one of configs/skb to _base_, or set model.skb')
             if len(sources) != len(channels):
                 raise ValueError(f'se.sources={sources} names {len(sources)} sources, but this generator has {len(channels)} '
                                  f'SE modules, one for each of its features of {tuple(channels)} channels')
+            sources = tuple(_nearest(source, strides) for source in sources)
             unknown = [source for source in sources if source not in widths]
             if unknown:
+                by_stride = f", or 'stride:N' for the nearest of the strides {tuple(strides)}" if strides else ''
                 raise ValueError(f'se.sources names {unknown[0]!r}, which the knowledge bank does not have: '
-                                 f'choose from {list(widths)}')
+                                 f'choose from {list(widths)}{by_stride}')
             modules = [MODELS.build(dict(options, channels=width, semantic_channels=widths[source]))
                        for width, source in zip(channels, sources)]
         super().__init__(modules)
         self.sources = sources
 
-    def forward(self, index: int, feature: Tensor, prior: Optional[SemanticPrior]) -> Tensor:
+    def forward(self, index: int, feature: Tensor, prior: SemanticPrior | None) -> Tensor:
         """Embeds the prior in the feature of one place: (N, C, H, W) -> (N, C, H, W).
 
         Raises:
@@ -56,3 +63,13 @@ class SEModuleList(ModuleList):
             raise TypeError('This generator makes no image before its SE modules, and was given a callable as prior: give it the '
                             'SemanticPrior of its input')
         return self[index](feature, prior.source(self.sources[index]))
+
+
+def _nearest(source: int | str, strides: Sequence[int]) -> int | str:
+    """'stride:N' -> the index of the nearest feature; other sources, and such without a stride, as they are."""
+    match = re.fullmatch(r'stride:([1-9]\d*)', str(source))
+    if not match or not strides:
+        return source
+    wanted = int(match[1])
+    nearest = min(strides, key=lambda stride: (max(stride, wanted) / min(stride, wanted), stride))
+    return max(i for i, stride in enumerate(strides) if stride == nearest)

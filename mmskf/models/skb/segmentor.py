@@ -1,20 +1,23 @@
-"""Building a segmentor of mmsegmentation that will never be trained, and reading its weights."""
+"""Building a segmentor of mmsegmentation that will never be trained."""
 import copy
 import warnings
-from typing import Dict, Optional
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any
 
 from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
-from mmskf.weights import read_state_dict
+# What parts of mmsegmentation import from other packages of OpenMMLab, and what pip is to install for them.
+COMPANIONS = dict(mmdet='mmdet>=3.3,<3.4', mmpretrain='mmpretrain>=1.2,<1.3')
+HEADS_OF_MMDET = ('MaskFormerHead', 'Mask2FormerHead')
 
 
-def build_segmentor(config: Optional[str], changes: Optional[dict]) -> nn.Module:
-    """Builds a segmentor for evaluation, without gradient, auxiliary heads and anything that would initialise it.
+def build_segmentor(config: str | None, changes: dict | None) -> nn.Module:
+    """Builds a segmentor without auxiliary heads and without anything that would initialize it.
 
     Args:
         config (str, optional): A path, or ``'mmseg::...'`` for a config of mmsegmentation's own.
@@ -22,74 +25,37 @@ def build_segmentor(config: Optional[str], changes: Optional[dict]) -> nn.Module
 
     Raises:
         ValueError: If that is no segmentor, or one without a score for each class.
+        ImportError: If it needs another package of OpenMMLab, which is not installed.
     """
     cfg = _read_config(config, changes)
+    name = config or 'skb.model'
+    _require(name, [kind.split('.')[0] if '.' in kind else 'mmdet' for kind in _types(cfg)
+                    if kind.split('.')[0] in (*COMPANIONS, *HEADS_OF_MMDET)])
     cfg.pop('auxiliary_head', None)
-    _drop_initialisation(cfg)
+    _drop_initialization(cfg)
     with DefaultScope.overwrite_default_scope('mmseg'), warnings.catch_warnings():
         # What mmsegmentation says of its losses while it builds them is of no use here: nothing is trained.
         warnings.filterwarnings('ignore', message='``build_loss``|Default ``avg_non_ignore``')
         segmentor = revert_sync_batchnorm(MODELS.build(cfg))
     if segmentor.out_channels == 1:
-        raise ValueError(f'{config or "skb.model"} has a single class score a pixel, from which no semantic map can be '
+        raise ValueError(f'{name} has a single class score a pixel, from which no semantic map can be '
                          'made: set skb.model.decode_head.out_channels=2')
     for module in segmentor.modules():
         module.init_cfg = None
-    segmentor.requires_grad_(False)
-    segmentor.eval()
     return segmentor
 
 
-def use_batch_statistics(segmentor: nn.Module):
-    """Lets every BatchNorm normalise by the batch at hand, and leave its running statistics as they are."""
-    for module in segmentor.modules():
-        if isinstance(module, _BatchNorm):
-            module.train()
-            module.track_running_stats = False
-
-
-def load_strictly(segmentor: nn.Module, checkpoint: str, name: str):
-    """Reads weights into a segmentor; those of auxiliary heads are left out, which only training needs.
-
-    Args:
-        segmentor (nn.Module): Takes the weights.
-        checkpoint (str): Path, URL or ``mmskf://...``.
-        name (str): What errors call the segmentor.
-
-    Raises:
-        RuntimeError: If the checkpoint cannot be read or is not that of the segmentor.
-    """
-    state_dict = _read_weights(checkpoint)
-    for key, value in segmentor.state_dict().items():
-        found = state_dict.get(key, value)
-        if key.endswith('conv_seg.weight') and len(found) != len(value):
-            raise RuntimeError(f'The weights in {checkpoint} know {len(found)} classes, the segmentor of {name} has '
-                               f'{len(value)}: set skb.model.decode_head.num_classes={len(found)}, or give the weights that '
-                               'belong to it')
-    try:
-        segmentor.load_state_dict(state_dict, strict=True)
-    except RuntimeError as error:
-        raise RuntimeError(f'The weights in {checkpoint} are not those of the segmentor of {name}. {error}') from None
-
-
-def _read_weights(checkpoint: str) -> Dict[str, Tensor]:
-    try:
-        weights = read_state_dict(checkpoint)
-    except Exception as error:
-        raise RuntimeError(
-            f'The semantic knowledge bank cannot read its weights from {checkpoint} ({error}). Set skb.checkpoint to a file '
-            'that is there: a URL can be downloaded by hand on another machine, and converted weights are written by '
-            'tools/model_converters. skb.checkpoint=None runs with random semantics') from error
-    return {key: value for key, value in weights.items() if not key.startswith('auxiliary_head.')}
-
-
-def _read_config(config: Optional[str], changes: Optional[dict]) -> dict:
+def _read_config(config: str | None, changes: dict | None) -> dict:
     if config is None:
         if changes is None:
             raise ValueError('The semantic knowledge bank needs a segmentor: set skb.config or skb.model')
         cfg = Config(dict(model=copy.deepcopy(changes)))
     else:
-        cfg = get_config(config) if '::' in config else Config.fromfile(config)
+        try:
+            cfg = get_config(config) if '::' in config else Config.fromfile(config)
+        except ImportError as error:  # of its custom_imports
+            _require(config, [package for package in COMPANIONS if package in str(error)])
+            raise
         cfg.merge_from_dict(dict(model=changes or {}))
     lacking = [field for field in ('backbone', 'decode_head') if field not in cfg.model]
     if lacking:
@@ -98,13 +64,30 @@ def _read_config(config: Optional[str], changes: Optional[dict]) -> dict:
     return cfg.model
 
 
-def _drop_initialisation(cfg):
+def _require(config: str, packages: Sequence[str]) -> None:
+    for package in packages:
+        if find_spec(package) is None:
+            raise ImportError(f'{config} needs the package {package}, which is not installed: '
+                              f'pip install "{COMPANIONS[package]}"')
+
+
+def _types(cfg: Any) -> Iterator[str]:
+    """All types that a config names, at any depth."""
+    if isinstance(cfg, dict):
+        yield str(cfg.get('type'))
+        cfg = list(cfg.values())
+    if isinstance(cfg, (list, tuple)):
+        for value in cfg:
+            yield from _types(value)
+
+
+def _drop_initialization(cfg: Any) -> None:
     """Takes everything out that would download or overwrite weights: they come from the checkpoint alone."""
     if isinstance(cfg, dict):
         for field in ('pretrained', 'init_cfg'):
             cfg.pop(field, None)
         for value in cfg.values():
-            _drop_initialisation(value)
+            _drop_initialization(value)
     elif isinstance(cfg, (list, tuple)):
         for value in cfg:
-            _drop_initialisation(value)
+            _drop_initialization(value)

@@ -262,3 +262,44 @@ def test_a_generator_starts_alike_with_and_without_a_bank():
     plain, with_bank = (guided(None, skb=None), guided(None, sch_loss=dict(type='SCHLoss')))
     weights = with_bank.generator.state_dict()
     assert all(torch.equal(value, weights[key]) for key, value in plain.generator.state_dict().items())
+
+
+FEATURES_ONLY = dict(
+    type='TransformersKnowledgeBank',
+    model=dict(
+        model_type='dinov2', hidden_size=16, num_attention_heads=2, num_hidden_layers=2, image_size=28, out_indices=(1, 2)))
+
+
+def test_a_bank_without_class_scores_guides_se_modules_alone(images):
+    lq, gt = images
+    model = guided(se=dict(SE, sources=(1, 0, 'stride:16')), skb=FEATURES_ONLY).train()
+    assert [module.embed.in_channels for module in model.generator.recurrences[3].se] == [16, 16, 16]
+    losses = model.forward_train(lq, DataSample(gt_img=gt))
+    assert set(losses) == {'loss_recon'}
+    losses['loss_recon'].backward()
+    assert all(module.embed.weight.grad.abs().sum() > 0 for module in model.generator.recurrences[3].se)
+
+
+@pytest.mark.parametrize('losses, named', [
+    (dict(sch_loss=dict(type='SCHLoss')), 'sch_loss needs .*set model.skb .*model.sch_loss=None'),
+    (dict(sa_loss=dict(type='SALoss'), discriminator=dict(type='SADiscriminator')), 'sa_loss needs .*model.sa_loss=None'),
+])
+def test_losses_that_need_class_scores_refuse_a_bank_without(losses, named):
+    with pytest.raises(ValueError, match=f'(?s){named}') as error:
+        guided(se=dict(SE, sources=(1, 0, 0)), skb=FEATURES_ONLY, **losses)
+    assert 'Dinov2Backbone of skb.model has features only' in str(error.value)
+
+
+def test_a_source_of_class_scores_that_are_not_there():
+    with pytest.raises(ValueError, match=r"se.sources names 'logits'.*choose from \[0, 1\], or 'stride:N' .* \(14, 14\)"):
+        guided(skb=FEATURES_ONLY)
+
+
+def test_classic_losses_need_no_class_scores():
+    model = guided(se=dict(SE, sources=(1, 0, 0)), skb=FEATURES_ONLY, sch_loss=dict(type='SCHLoss', semantic=False))
+    assert model.semantic_losses == []
+
+
+def test_sources_by_stride():
+    model = guided(se=dict(SE, sources=('stride:16', 'stride:8', 'stride:4')))
+    assert [module.embed.in_channels for module in model.generator.recurrences[3].se] == [16, 8, 4]

@@ -28,16 +28,58 @@ def here(tmp_path, monkeypatch):
 
 def test_example_that_looks_at_a_photograph(here, capsys):
     exec(next(block for block in BLOCKS if 'imwrite' in block), {})
-    assert "{0: 4, 1: 8, 2: 16, 3: 32, 'logits': 5}" in capsys.readouterr().out
+    assert "{0: 4, 1: 8, 2: 16, 3: 32, 'logits': 5} (4, 8, 16, 32)" in capsys.readouterr().out
     assert mmcv.imread('labels.png', 'grayscale').shape == (37, 53)
 
 
-def test_examples_of_configs_build(here):
-    for block in BLOCKS:
-        if 'skb = dict(' in block:
-            Path('own.py').write_text(block)
-            bank = MODELS.build(Config.fromfile('own.py').skb)
-            assert bank.num_classes == (7 if 'num_classes=7' in block else 5)
+# The classes of each example: the first words of its block tell which it is.
+CLASSES = {"config='my_segmentor.py'": 5, 'num_classes=7': 7, 'Torchvision': 21, 'SMP': 19, "config='segformer-b0'": 6}
+
+
+@pytest.mark.parametrize('sign', CLASSES)
+def test_examples_of_configs_build(here, sign):
+    if sign == 'SMP':
+        pytest.importorskip('segmentation_models_pytorch')
+    block = next(block for block in BLOCKS if 'skb = dict(' in block and sign in block)
+    if 'segformer-b0' in sign:
+        from transformers import SegformerConfig
+        SegformerConfig(num_labels=6, decoder_hidden_size=8).save_pretrained('segformer-b0')
+    Path('own.py').write_text(block)
+    assert MODELS.build(Config.fromfile('own.py').skb).num_classes == CLASSES[sign]
+
+
+def test_every_example_of_a_config_is_tested():
+    assert sum('skb = dict(' in block for block in BLOCKS) == len(CLASSES)
+
+
+def test_example_of_features_alone(here):
+    block = next(block for block in BLOCKS if 'dinov2' in block)
+    for folder in ('_base_', 'baseline'):
+        (here / folder).symlink_to(ROOT / 'configs' / folder)
+    (here / 'skf').mkdir()
+    (here / 'skf' / 'method.py').write_text(block)
+    model = init_model('skf/method.py')
+    assert model.has_se and not model.semantic_losses and model.skb.num_classes == 0
+    assert model.skb.channels == dict.fromkeys(range(4), 384)
+
+
+def test_example_of_an_adapter():
+    from torch import nn
+
+    class MyNetwork(nn.Module):
+
+        def forward(self, x):
+            return [nn.functional.avg_pool2d(x, 4, ceil_mode=True)], x[:, :2]
+
+    space = dict(MyNetwork=MyNetwork)
+    try:
+        exec(next(block for block in BLOCKS if 'MyNetwork' in block), space)
+        bank = MODELS.build(dict(type='MyKnowledgeBank', mean_std=None))
+    finally:
+        MODELS.module_dict.pop('MyKnowledgeBank', None)
+    bank.loaded = True
+    image = torch.rand(1, 3, 37, 53)
+    assert bank.strides == (4, ) and torch.equal(bank(image).logits, image[:, :2])
 
 
 def test_example_that_takes_another_bank(here):

@@ -35,6 +35,7 @@ def test_builds_and_runs_at_an_odd_size(name):
     (*channels, classes), sizes = EXPECTED[name]
     skb = MODELS.build({**read(name), 'checkpoint': None})
     assert skb.channels == {**dict(enumerate(channels)), 'logits': classes}
+    assert skb.size_divisor == 1
     prior = skb(torch.rand(1, 3, 37, 53))
     assert prior.logits.shape == (1, classes, 37, 53)
     assert [tuple(feature.shape) for feature in prior.features] == [(1, c, *size) for c, size in zip(channels, sizes)]

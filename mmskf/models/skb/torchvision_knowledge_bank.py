@@ -1,0 +1,55 @@
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model, get_model_weights, list_models, segmentation
+
+from mmskf.registry import MODELS
+
+from .knowledge_bank import PROBE_SIDES, KnowledgeBank, outputs_of
+
+
+@MODELS.register_module()
+class TorchvisionKnowledgeBank(KnowledgeBank):
+    """A segmentation network of torchvision as the knowledge bank: LR-ASPP, DeepLabV3 or FCN.
+
+    The prior's features are the last map of the backbone at each resolution.
+
+    Args:
+        model (dict): ``type``, such as 'lraspp_mobilenet_v3_large', 'deeplabv3_mobilenet_v3_large', 'deeplabv3_resnet50',
+            'fcn_resnet50', and its options, such as ``num_classes`` (21 without).
+        checkpoint (str, optional): Path or URL of a state dict, or one of torchvision's own, such as
+            'COCO_WITH_VOC_LABELS_V1' or 'DEFAULT'. Defaults to None: random weights.
+        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is ImageNet's, as all weights of torchvision have it.
+
+    Raises:
+        ValueError: If torchvision has no such network, or as :class:`KnowledgeBank`.
+    """
+
+    training_only = ('aux_classifier.', )
+
+    def __init__(self, model: dict, checkpoint: str | None = None, **options: Any):
+        model = dict(model)
+        name, known = model.pop('type', None), list_models(segmentation)
+        if name not in known:
+            raise ValueError(f'skb.model.type={name!r} is no segmentation network of torchvision: choose from {known}')
+        released = get_model_weights(name).__members__
+        if checkpoint in released:
+            checkpoint = released[checkpoint].url
+        network = get_model(name, **model, weights=None, weights_backbone=None).eval()
+        self._layers = _last_of_each_resolution(network.backbone)
+        super().__init__(network, 'skb.model', checkpoint, **options)
+
+    def segment(self, x: Tensor) -> tuple[Any, Tensor]:
+        """The backbone's last map at each resolution, and class scores."""
+        with outputs_of(*self._layers) as features:
+            logits = self.network(x)['out']
+        return features, logits
+
+
+@torch.no_grad()
+def _last_of_each_resolution(backbone: nn.Module) -> list[nn.Module]:
+    layers = list(backbone.children())
+    with outputs_of(*layers) as outputs:
+        backbone(torch.zeros(1, 3, PROBE_SIDES[0], PROBE_SIDES[0]))
+    return list({output.shape[-2:]: layer for layer, output in zip(layers, outputs)}.values())

@@ -1,0 +1,90 @@
+"""Compares what knowledge banks cost: ``benchmark_skb.py configs/skb/*.py mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024.py``.
+
+One image of random pixels, random weights. The banks take turns, so that what else the machine does meets all of them alike; the
+time of each is a multiple of the first bank's in the same turn.
+"""
+import argparse
+import statistics
+import sys
+import time
+import warnings
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, whichever is installed
+
+import torch
+from benchmark import parse_size
+from benchmark_sch import synchronize
+from mmengine import Config
+from prettytable import PrettyTable
+
+import mmskf.models  # noqa: F401
+from mmskf.registry import MODELS
+
+WARM_UP = 1  # turns that are not timed
+
+
+def parse_args(args=None):
+    parser = argparse.ArgumentParser(description='Compare seconds that knowledge banks take for an image.')
+    parser.add_argument('banks', nargs='+', help="configs that hold an skb, or 'mmseg::...' for a segmentor of mmsegmentation")
+    parser.add_argument('--size', type=parse_size, default=(400, 600), metavar='HEIGHTxWIDTH',
+                        help='of the image (default: 400x600)')
+    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
+                        help='threads of the CPU (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='timed turns, of which the median is shown (default: 5)')
+    return parser.parse_args(args)
+
+
+def build(name):
+    """A bank with random weights, whatever checkpoint its config names.
+
+    Raises:
+        ValueError: If the config has no skb.
+    """
+    if name.startswith('mmseg::'):
+        cfg = dict(type='SemanticKnowledgeBank', config=name)
+    else:
+        cfg = Config.fromfile(name).get('skb')
+        if cfg is None:
+            raise ValueError(f'{name} has no skb: give configs such as those in configs/skb')
+    bank = MODELS.build(dict(cfg, checkpoint=None))
+    bank.load()
+    return bank
+
+
+@torch.inference_mode()
+def measure(banks, args):
+    """Seconds of each bank in each timed turn: a list for every bank."""
+    image = torch.rand(1, 3, *args.size, device=args.device)
+    seconds = [[] for _ in banks]
+    for _ in range(WARM_UP + args.repeats):
+        for bank, times in zip(banks, seconds):
+            synchronize(image.device)
+            start = time.perf_counter()
+            bank(image)
+            synchronize(image.device)
+            times.append(time.perf_counter() - start)
+    return [times[WARM_UP:] for times in seconds]
+
+
+def main(args=None):
+    args = parse_args(args)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
+    banks = [build(name).to(args.device) for name in args.banks]
+    seconds = measure(banks, args)
+    table = PrettyTable(['bank', 'parameters', 'channels of the features', 'strides', 'classes', 'seconds', 'to the first'],
+                        align='r')
+    for name, bank, times in zip(args.banks, banks, seconds):
+        ratio = statistics.median(own / first for own, first in zip(times, seconds[0]))
+        table.add_row([Path(name).stem, f'{sum(weight.numel() for weight in bank.network.parameters()) / 1e6:.1f} M',
+                       ', '.join(str(bank.channels[i]) for i in range(len(bank.strides))), ', '.join(map(str, bank.strides)),
+                       bank.num_classes or 'none', f'{statistics.median(times):.3f}', f'{ratio:.2f}'])
+    print(table)
+
+
+if __name__ == '__main__':
+    main()
