@@ -11,6 +11,8 @@ import pickle
 import sys
 import types
 import warnings
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ from mmengine.utils import digit_version
 MIN_TORCH = '2.6'
 
 
-def require_safe_torch():
+def require_safe_torch() -> None:
     """``torch.load`` refuses pickles that run code by default only since torch 2.6.
 
     Raises:
@@ -33,20 +35,20 @@ def require_safe_torch():
                           f'found torch {torch.__version__}: pip install -U torch torchvision')
 
 
-def restore_numpy_bool8():
+def restore_numpy_bool8() -> None:
     """mmagic 1.2 reads ``numpy.bool8`` when it is imported; numpy 2 has dropped the name."""
     if not hasattr(np, 'bool8'):
-        np.bool8 = np.bool_
+        np.bool8 = np.bool_  # type: ignore[attr-defined]
 
 
-def restore_cached_download():
+def restore_cached_download() -> None:
     """diffusers 0.28 (imported by mmagic) imports ``cached_download``, which huggingface_hub 0.26 has dropped."""
     import huggingface_hub
     if not hasattr(huggingface_hub, 'cached_download'):
         huggingface_hub.cached_download = huggingface_hub.hf_hub_download
 
 
-def keep_imports_quiet_and_local():
+def keep_imports_quiet_and_local() -> None:
     """albumentations asks the network for a newer version of itself; others warn about what they import themselves."""
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
     warnings.filterwarnings('ignore', category=FutureWarning, module=r'diffusers\.')
@@ -57,11 +59,11 @@ def keep_imports_quiet_and_local():
 class _MissingOps(types.ModuleType):
     """Stands in for ``mmcv._ext`` while ``mmcv.ops`` is imported: each op exists and says what it lacks when called."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable:
         if name.startswith('__'):
             raise AttributeError(name)
 
-        def missing_op(*args, **kwargs):
+        def missing_op(*args: Any, **kwargs: Any) -> NoReturn:
             raise RuntimeError(f'mmcv.ops needs its compiled op "{name}", but mmcv-lite is installed, which has none. mmskf '
                                'itself uses no compiled op; for a network that does, replace it by the full mmcv: '
                                'pip uninstall mmcv-lite && mim install "mmcv>=2.1.0,<2.2.0"')
@@ -69,7 +71,7 @@ class _MissingOps(types.ModuleType):
         return missing_op
 
 
-def import_ops_of_mmcv_lite():
+def import_ops_of_mmcv_lite() -> None:
     """mmagic and mmsegmentation import ``mmcv.ops``, which needs compiled code that mmcv-lite lacks.
 
     The stand-in is taken out again, since mmengine looks ``mmcv._ext`` up to learn whether mmcv is the full one.
@@ -82,7 +84,7 @@ def import_ops_of_mmcv_lite():
             del sys.modules['mmcv._ext']
 
 
-def keep_methods_out_of_checkpoints():
+def keep_methods_out_of_checkpoints() -> None:
     """``HistoryBuffer`` pickles its methods, by ``getattr``, which would let a checkpoint reach any attribute of anything.
 
     It makes them anew when it is loaded, so that they need not be saved.
@@ -91,7 +93,7 @@ def keep_methods_out_of_checkpoints():
         name: value for name, value in vars(self).items() if name != 'statistics_methods'}
 
 
-def allow_training_state_in_checkpoints():
+def allow_training_state_in_checkpoints() -> None:
     """A checkpoint of mmengine's Runner holds its log history: numpy numbers inside ``HistoryBuffer``.
 
     These classes only hold data, so that ``torch.load(weights_only=True)`` may build them when a training is resumed.
@@ -105,10 +107,10 @@ def allow_training_state_in_checkpoints():
     torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, *numbers, *functions])
 
 
-def _explain_refusal(load):
+def _explain_refusal(load: Callable) -> Callable:
 
     @functools.wraps(load)
-    def wrapper(filename, *args, **kwargs):
+    def wrapper(filename: str, *args: Any, **kwargs: Any) -> Any:
         try:
             return load(filename, *args, **kwargs)
         except pickle.UnpicklingError as error:
@@ -122,7 +124,7 @@ def _explain_refusal(load):
     return wrapper
 
 
-def load_checkpoints_safely():
+def load_checkpoints_safely() -> None:
     """mmengine loads URLs with ``weights_only=False``, and torch's refusal of a file does not name it.
 
     Files are loaded by torch's default, which is safe; URLs are told to be. Both explain a refusal.
@@ -136,7 +138,7 @@ def load_checkpoints_safely():
     CheckpointLoader.register_scheme(('http://', 'https://'), _explain_refusal(checkpoint.load_from_http), force=True)
 
 
-def apply_all():
+def apply_all() -> None:
     """All repairs that act at import time, in the order in which they need each other."""
     require_safe_torch()
     restore_numpy_bool8()

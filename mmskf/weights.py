@@ -1,6 +1,6 @@
 """Weights as they lie in files: reading them, and comparing them with what a model expects."""
 from pathlib import Path
-from typing import Dict, List, Mapping, Union
+from typing import Any, Dict, List, Mapping, Union
 
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent
 
 
 @CheckpointLoader.register_scheme('mmskf://', force=True)
-def load_from_package(filename, map_location=None):
+def load_from_package(filename: str, map_location: Any = None) -> Dict[str, Any]:
     """Reads a checkpoint that mmskf ships: ``mmskf://models/skb/weights/...``, relative to the package."""
     path = PACKAGE / filename.removeprefix('mmskf://')
     return CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')

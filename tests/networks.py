@@ -1,9 +1,10 @@
 """Every enhancement network, as the shared tests want it: a new network is one entry of ``NETWORKS``."""
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Optional, Sequence, Tuple
 
 import torch
 
+from mmskf.models.editors.enhancement_editor import pad_to_multiple
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -26,8 +27,8 @@ class Reference:
     name: str
     cases: Sequence[str]
     outputs: Callable
-    inner: Dict[str, str] = field(default_factory=dict)
-    conversion: Optional[str] = None
+    inner: dict[str, str] = field(default_factory=dict)
+    conversion: str | None = None
     options: dict = field(default_factory=dict)
 
 
@@ -40,12 +41,14 @@ class Network:
         parameters (tuple[int, int]): Without and with SE modules that read HRNet-W48.
         se (dict): Config of its SE modules.
         small (dict): What makes it small.
+        config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
     """
     generator: dict
-    parameters: Tuple[int, int]
+    parameters: tuple[int, int]
     se: dict
     small: dict = field(default_factory=dict)
+    config: str | None = None
     references: Sequence[Reference] = ()
 
     def build(self, se=True, widths=TINY_WIDTHS, **options):
@@ -118,6 +121,12 @@ def kind_port(net, inputs):
                 out=outputs.image)
 
 
+def retinexformer(net, inputs):
+    """The reference tests images of any size: mirrored to what the network takes, and cut."""
+    height, width = inputs['x'].shape[-2:]
+    return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
+
+
 def llflow(net, inputs):
     seen = []
     handle = net.encoder.register_forward_hook(lambda module, args, outputs: seen.extend(outputs[0]))
@@ -141,12 +150,14 @@ ALIGNED = dict(sources=(0, 1, 2))  # as released for LLFlow: the finest semantic
 NETWORKS = {
     'retinexnet': Network(
         dict(type='RetinexNet'), (444_613, 737_383), DEEP,
+        config='retinexnet_skf_lol',
         references=[Reference('retinexnet', ('a_64x96', 'b_53x75'), retinexnet)]),
     'retinexnet_port': Network(
         dict(type='RetinexNet', form='port', padding_mode='replicate'), (555_205, 847_975), DEEP,
         references=[Reference('retinexnet_torchport', ('a_64x96', 'b_53x75'), retinexnet_port, conversion='retinexnet_port')]),
     'kind': Network(
         dict(type='KinDNet'), (8_016_008, 8_500_036), FINE,
+        config='kind_skf_lol',
         references=[Reference('kind', ('a_64x96', 'b_49x75'), kind, options=dict(exposure='gt'))]),
     'kind_port': Network(
         dict(type='KinDNet', form='port'), (8_017_096, 8_501_124), FINE,
@@ -154,40 +165,56 @@ NETWORKS = {
                               options=dict(exposure=2.5))]),
     'kindpp': Network(
         dict(type='KinDPlusPlusNet'), (8_274_508, 8_841_762), DEEP,
+        config='kindpp_skf_lol',
         references=[Reference('kindpp', ('a_64x96', 'b_52x76'), kind, options=dict(exposure='gt'))]),
     'drbn': Network(
         dict(type='DRBNNet'), (557_668, 599_132), dict(FINE, gelu='tanh'), dict(channels=4, growth=2),
+        config='drbn_skf_lol',
         references=[Reference('drbn', TWO, drbn), Reference('drbn_skf', TWO, drbn)]),
     'hwmnet': Network(
         dict(type='HWMNet'), (66_564_649, 69_773_455), dict(DEEP, ffn='dual', expansion=1), dict(channels=16),
+        config='hwmnet_skf_lol',
         references=[Reference('hwmnet', ('a_64x96', 'b_80x112'), plain,
                               dict(enc_level0='encoder.0', bottom='encoder.3', skff='fusion'))]),
     'snr': Network(
         dict(type='SNRNet'), (39_124_099, 39_407_689), dict(DEEP, ffn='dual'), dict(channels=8, layers=1),
+        config='snr_skf_lol',
         references=[Reference('snr', THREE, snr, dict(transformer_out='long_range.layers.5', recon_trunk_out='fusion')),
                     Reference('snr_skf', THREE, snr)]),
+    'retinexformer': Network(
+        dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1),
+        dict(channels=8, blocks=(1, 1, 1)),
+        config='retinexformer_skf_lol',
+        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), retinexformer,
+                              dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
+                                   enc0='encoder.0', bottom='bottleneck'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
+        config='llflow_s_skf_lol',
         references=[Reference('llflow_s', TWO, llflow), Reference('llflow_s_skf', TWO, llflow, options=dict(se=ALIGNED))]),
     'llflow_l': Network(
         dict(type='LLFlowNet', **LARGE), (37_677_395, 39_905_177), dict(DEEP, bottleneck=192, expansion=1),
         dict(width=4, num_blocks=2, kept_blocks=(0, 1), steps=2, hidden=4),
         # One image is enough for the large networks.
+        config='llflow_l_skf_lol',
         references=[Reference('llflow_l', TWO[1:], llflow),
                     Reference('llflow_l_skf', TWO[1:], llflow, options=dict(se=dict(ALIGNED, bottleneck=192, expansion=1)))]),
     'nafnet': Network(
         dict(type='SEWrapper', net=dict(
             type='mmagic.NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
         (29_159_715, 29_658_751), dict(DEEP, modules=('decoders.1', 'decoders.2', 'decoders.3')),
-        dict(net=dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=4 * [1], dec_blk_nums=4 * [1]))),
+        dict(net=dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=4 * [1], dec_blk_nums=4 * [1])),
+        config='nafnet_skf_lol'),
     'restormer': Network(
         dict(type='SEWrapper', net=dict(type='mmagic.Restormer', LayerNorm_type='BiasFree'), size_divisor=8),
         (26_111_668, 27_349_042), dict(DEEP, modules=('decoder_level3', 'decoder_level2', 'decoder_level1')),
-        dict(net=dict(type='mmagic.Restormer', dim=4, num_blocks=4 * [1], num_refinement_blocks=1, heads=(1, 1, 2, 2)))),
+        dict(net=dict(type='mmagic.Restormer', dim=4, num_blocks=4 * [1], num_refinement_blocks=1, heads=(1, 1, 2, 2))),
+        config='restormer_skf_lol'),
     'unet': Network(
         dict(type='SEWrapper', net=dict(type='segmentation_models_pytorch.Unet', encoder_weights=None, classes=3),
              size_divisor=32, residual=True),
         (24_436_659, 24_573_419), dict(DEEP, modules=('decoder.blocks.2', 'decoder.blocks.3', 'decoder.blocks.4')),
         dict(net=dict(type='segmentation_models_pytorch.Unet', encoder_name='mobilenet_v2', encoder_weights=None,
-                      decoder_channels=(16, 16, 8, 8, 8), classes=3))),
+                      decoder_channels=(16, 16, 8, 8, 8), classes=3)),
+        config='unet_skf_lol'),
 }

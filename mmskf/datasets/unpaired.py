@@ -1,8 +1,8 @@
 """Low-light photos without ground truth, on which a method can be tested by NIQE alone."""
 import logging
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import List, Sequence, Tuple, Union
 
 from mmengine.logging import print_log
 
@@ -10,12 +10,12 @@ from mmengine.logging import print_log
 UNPAIRED_SETS = dict(MEF=17, LIME=10, NPE=85, DICM=64, VV=24)
 
 
-def without_ground_truth(pipeline: Sequence[dict]) -> List[dict]:
+def without_ground_truth(pipeline: Sequence[dict]) -> list[dict]:
     """A method's test pipeline for photos without ground truth: all its steps but those that read one."""
     return [step for step in pipeline if step.get('key') != 'gt']
 
 
-def unpaired_tests(loader: dict, root: Union[str, Path]) -> Tuple[List[dict], List[dict]]:
+def unpaired_tests(loader: dict, root: str | Path) -> tuple[list[dict], list[dict]]:
     """What a method's test on photos without ground truth needs: a data loader and an evaluator (NIQE) for each data set.
 
     Args:

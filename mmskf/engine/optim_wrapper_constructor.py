@@ -1,4 +1,3 @@
-from typing import Optional, Union
 
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
@@ -6,7 +5,6 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, OptimWr
 from torch import nn
 
 from mmskf.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
 
 PARTS = ('generator', 'discriminator')
 
@@ -31,7 +29,7 @@ class EditorOptimWrapperConstructor:
         >>>                      discriminator=dict(optimizer=dict(lr=1e-4)))
     """
 
-    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: Optional[dict] = None):
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         common = {name: value for name, value in optim_wrapper_cfg.items() if name not in PARTS}
         self.constructors = {}
         for part, paramwise in zip(PARTS, (paramwise_cfg, None)):
@@ -40,7 +38,7 @@ class EditorOptimWrapperConstructor:
             paramwise = cfg.wrapper.pop('paramwise_cfg', paramwise)
             self.constructors[part] = DefaultOptimWrapperConstructor(cfg.wrapper, paramwise)
 
-    def __call__(self, model: nn.Module) -> Union[OptimWrapper, OptimWrapperDict]:
+    def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
         """Builds the optimizers of an editor, also of one that is wrapped for data parallel training.
 
         Returns:

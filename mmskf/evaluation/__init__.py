@@ -1,3 +1,4 @@
+"""Metrics, named by their protocol."""
 from mmagic.evaluation import Evaluator
 
 from mmskf.registry import EVALUATOR
@@ -12,5 +13,5 @@ from .psnr_ssim import PSNR, SSIM
 # mmagic's loops build a plain list of metrics as type 'Evaluator', which has to be mmagic's here, not mmengine's.
 EVALUATOR.register_module(module=Evaluator)
 
-__all__ = ['GTMean', 'ImageMetric', 'LPIPS', 'NIQE', 'NOT_MEASURED', 'PSNR', 'SSIM', 'gt_mean_gray', 'gt_mean_llflow',
+__all__ = ['LPIPS', 'NIQE', 'NOT_MEASURED', 'PSNR', 'SSIM', 'GTMean', 'ImageMetric', 'gt_mean_gray', 'gt_mean_llflow',
            'to_float_rgb', 'to_uint8']

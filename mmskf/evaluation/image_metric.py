@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
@@ -30,16 +31,18 @@ class ImageMetric(BaseSampleWiseMetric):
         prefix (str, optional): Goes before the name in the report, as in 'prefix/PSNR'; tells data sets apart.
     """
 
+    metric: str
     default_prefix = ''  # no prefix, and no warning that there is none
     needs_gt = True
     #: When :meth:`measure` returns None, in words: ends the sentence 'these could not be measured: they are ...'.
-    unmeasurable = None
+    unmeasurable: str | None = None
 
-    def __init__(self, gt_key='gt_img', pred_key='pred_img', collect_device='cpu', prefix=None):
+    def __init__(self, gt_key: str = 'gt_img', pred_key: str = 'pred_img', collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         super().__init__(gt_key=gt_key, pred_key=pred_key, collect_device=collect_device, prefix=prefix)
-        self.image_scores = {}
+        self.image_scores: dict[str, dict[str, float | None]] = {}
 
-    def measure(self, pred, gt):
+    def measure(self, pred: np.ndarray, gt: np.ndarray | None) -> float | None:
         """Scores one image.
 
         Args:
@@ -51,7 +54,7 @@ class ImageMetric(BaseSampleWiseMetric):
         """
         raise NotImplementedError
 
-    def scores(self, pred, gt):
+    def scores(self, pred: np.ndarray, gt: np.ndarray | None) -> dict[str, float | None]:
         """Scores one image by name.
 
         Args:
@@ -63,7 +66,7 @@ class ImageMetric(BaseSampleWiseMetric):
         """
         return {self.metric: self.measure(to_uint8(pred), None if gt is None else to_uint8(gt))}
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Scores a batch.
 
         Args:
@@ -84,7 +87,7 @@ class ImageMetric(BaseSampleWiseMetric):
                 scores = {f'{name} ({note})': score for name, score in scores.items()}
             self.results.append(dict(path=path, scores=scores))
 
-    def _ground_truth(self, sample, path, shape):
+    def _ground_truth(self, sample: dict, path: str, shape: tuple[int, ...]) -> np.ndarray:
         if self.gt_key not in sample:
             raise KeyError(f'{self.metric} compares with ground truth, but the data sample of {path} has no '
                            f'"{self.gt_key}": give the data set a "gt" folder in data_prefix and load it, or '
@@ -96,7 +99,7 @@ class ImageMetric(BaseSampleWiseMetric):
                              'to be alike; check that the pair belongs together')
         return gt
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: list[dict]) -> dict[str, float | str]:
         """Means over the images that could be measured.
 
         Args:
@@ -106,13 +109,13 @@ class ImageMetric(BaseSampleWiseMetric):
             dict[str, float or str]: Name -> mean, or 'not measured'.
         """
         self.image_scores = {result['path']: result['scores'] for result in results}
-        by_name = {}
+        by_name: dict[str, list[float | None]] = {}
         for result in results:
             for name, score in result['scores'].items():
                 by_name.setdefault(name, []).append(score)
         return {name: self._mean(name, values, results) for name, values in by_name.items()}
 
-    def _mean(self, name, values, results):
+    def _mean(self, name: str, values: list[float | None], results: list[dict]) -> float | str:
         measured = [value for value in values if value is not None]
         if self.unmeasurable and len(measured) < len(values):
             missing = [result['path'] for result in results if result['scores'][name] is None]

@@ -1,4 +1,5 @@
 from .data_parallel import EditorDistributedDataParallel, StagedSeparateDistributedDataParallel  # noqa: F401
+from .data_preprocessors import *  # noqa: F401, F403
 from .discriminators import *  # noqa: F401, F403
 from .editors import *  # noqa: F401, F403
 from .enhancement_net import EnhancementNet  # noqa: F401

@@ -47,7 +47,7 @@ def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
         raise ValueError(f'{name} has the shape {array.shape}, expected an image: (H, W), or (H, W, 1, 3 or 4)')
-    if array.dtype.kind not in 'iu' or array.size and (array.min() < 0 or array.max() > 65535):
+    if array.dtype.kind not in 'iu' or (array.size and (array.min() < 0 or array.max() > 65535)):
         raise ValueError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
                          '16 bits a channel (uint8 or uint16)')
     if array.dtype != np.uint8:

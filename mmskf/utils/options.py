@@ -4,7 +4,8 @@ mmengine merges field by field and names an item of a list by its index: ``pipel
 its type, too: ``pipeline.RandomCrop.crop_size``, so that nothing has to be counted.
 """
 import difflib
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.config import Config
 
@@ -72,7 +73,7 @@ def by_index(changes: Any, node: Any, path: str) -> Any:
     return indexed
 
 
-def merge_options(cfg: Config, options: dict):
+def merge_options(cfg: Config, options: dict) -> None:
     """Changes a config in place.
 
     Args:

@@ -97,7 +97,7 @@ def test_unequal_pairs_name_side_and_images(tmp_path):
     for number in range(7):
         save(tmp_path / 'low' / f'only{number}.png')
     save(tmp_path / 'high' / 'z.png')
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match='Every image needs a partner') as error:
         EnhancementDataset(str(tmp_path), PAIRED)
     message = str(error.value)
     assert '7 of the 10 images of "img" have none in "gt"' in message

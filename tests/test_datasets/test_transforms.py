@@ -54,7 +54,7 @@ def test_gray_is_replicated(tmp_path, rgb):
 
 @pytest.mark.parametrize('channels', [2, 4])
 def test_alpha_is_dropped(tmp_path, rgb, channels):
-    alpha = np.full(rgb.shape[:2] + (1, ), 3, np.uint8)
+    alpha = np.full((*rgb.shape[:2], 1), 3, np.uint8)
     Image.fromarray(np.concatenate([rgb[..., :channels - 1], alpha], axis=2)).save(tmp_path / 'alpha.png')
     expected = rgb if channels == 4 else np.repeat(rgb[..., :1], 3, axis=2)
     assert np.array_equal(load(tmp_path / 'alpha.png'), expected)

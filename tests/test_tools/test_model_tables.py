@@ -16,9 +16,8 @@ def module(tool):
 def test_pages_are_up_to_date(module, capsys):
     """After a change of the index: python tools/analysis_tools/model_tables.py"""
     assert module.main(['--check']) == 0, capsys.readouterr().out
-    index = mmengine.load(config_root().parent / 'model-index.yml')['Import']
-    assert {path.with_name('metafile.yml') for path in config_root().glob('*/README.md')} == set(
-        config_root().glob('*/metafile.yml')) == {config_root().parent / path for path in index}
+    folders = {path.parent for path in config_root().glob('*/metafile.yml')}
+    assert folders == {path.parent for path in config_root().glob('*/README.md')} and len(folders) >= 8
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import io
-from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -29,10 +28,10 @@ def decode_image(content: bytes, name: str) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image = ImageOps.exif_transpose(image)
+            upright = ImageOps.exif_transpose(image)
             # Pillow has no conversion that scales: 'I;16' (or 'I', in its older versions) would be clipped at 255.
             # A copy, since flips work in place and the memory of a picture of Pillow is read-only.
-            array = np.array(image if image.mode[0] in 'IF' else image.convert('RGB'))
+            array = np.array(upright if upright.mode[0] in 'IF' else upright.convert('RGB'))
     # Pillow's decoders each raise their own: SyntaxError for a broken PNG, struct.error, EOFError, DecompressionBombError...
     except Exception as error:
         raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
@@ -65,7 +64,7 @@ class LoadImage(BaseTransform):
         ValueError: If the image has neither 8 nor 16 bits a channel, or the sizes of the pair differ.
     """
 
-    def __init__(self, key: str, same_size_as: Optional[str] = None, backend_args: Optional[dict] = None):
+    def __init__(self, key: str, same_size_as: str | None = None, backend_args: dict | None = None) -> None:
         self.key = key
         self.same_size_as = same_size_as
         self.backend_args = backend_args
@@ -83,7 +82,7 @@ class LoadImage(BaseTransform):
             self._check_size(results)
         return results
 
-    def _check_size(self, results):
+    def _check_size(self, results: dict) -> None:
         height, width = results[self.key].shape[:2]
         other_height, other_width = results[self.same_size_as].shape[:2]
         if (height, width) != (other_height, other_width):

@@ -1,3 +1,4 @@
+"""Hooks of training, validation and testing."""
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .per_image_scores_hook import PerImageScoresHook
 from .reset_discriminator_hook import ResetDiscriminatorHook

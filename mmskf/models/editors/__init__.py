@@ -4,6 +4,7 @@ from .hwmnet import HWMNet
 from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
+from .retinexformer import RetinexformerNet
 from .retinexnet import RetinexNet
 from .skf_editor import SKFEditor
 from .snr import SNRNet
@@ -14,5 +15,6 @@ KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
     'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus',
-    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'SKFEditor', 'SNRNet', 'StagedEditor'
+    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet',
+    'StagedEditor'
 ]
