@@ -1,10 +1,11 @@
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 from math import ceil, isclose
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -77,25 +78,25 @@ class SEWrapper(EnhancementNet):
 
     def __init__(self,
                  net: dict,
-                 se: Optional[dict] = None,
-                 size_divisor: Optional[int] = None,
+                 se: dict | None = None,
+                 size_divisor: int | None = None,
                  input_channels: int = 3,
                  residual: bool = False,
-                 init_cfg: Optional[dict] = None):
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.net = build_network(net)
         self.size_divisor = size_divisor or next(
             (getattr(self.net, name) for name in SIZE_DIVISORS if hasattr(self.net, name)), 1)
         self.input_channels = input_channels
         self.residual = residual
-        self.places: Tuple[str, ...] = ()
+        self.places: tuple[str, ...] = ()
         if se:
             se = dict(se)
             self.places = tuple(se.pop('modules', ()))
             self._check_places()
         self.se = SEModuleList(se, self._probe())
 
-    def forward(self, inputs: Tensor, prior: Prior = None) -> Union[Tensor, Tuple[Any, ...]]:
+    def forward(self, inputs: Tensor, prior: Prior = None) -> Tensor | tuple[Any, ...]:
         """Enhances a batch of images.
 
         Args:
@@ -106,17 +107,17 @@ class SEWrapper(EnhancementNet):
             Tensor or tuple: The enhanced images (N, 3, H, W), unclamped; in a tuple they are the first item.
 
         Raises:
-            ValueError: If height or width is no multiple of ``size_divisor``, or what the network yields is no image of this size.
+            ValueError: If height or width is no multiple of ``size_divisor``, or the network yields no image of this size.
             RuntimeError: If the activations of a part are checkpointed that holds an SE module.
         """
         if any(side % self.size_divisor for side in inputs.shape[-2:]):
-            raise ValueError(f'{self._name} was given {tuple(inputs.shape)}, and takes multiples of {self.size_divisor} for height '
-                             'and width: pad the image')
+            raise ValueError(f'{self._name} was given {tuple(inputs.shape)}, and takes multiples of {self.size_divisor} for '
+                             'height and width: pad the image')
         with_gradient = torch.is_grad_enabled()
 
         def embed(index: int, feature: Tensor) -> Tensor:
             # Reentrant checkpointing would run it once more in the backward pass, where it has no prior, and not notice.
-            if torch.is_grad_enabled() != with_gradient:
+            if prior is not None and torch.is_grad_enabled() != with_gradient:
                 raise RuntimeError(f'{self.places[index]!r} of {self._name} lies in a part that runs without gradient, or whose '
                                    'activations are checkpointed, and would lose its SE module in the backward pass: checkpoint '
                                    'submodules that hold none of se.modules, or these themselves')
@@ -130,13 +131,13 @@ class SEWrapper(EnhancementNet):
     def _name(self) -> str:
         return type(self.net).__name__
 
-    def _hooks(self, net: nn.Module, act: Callable[[int, Any], Optional[Tensor]]) -> ExitStack:
+    def _hooks(self, net: nn.Module, act: Callable[[int, Any], Tensor | None]) -> ExitStack:
         """Lets a function see, and replace, what the submodules of ``places`` yield, until the context is left.
 
-        The hooks hold the prior and live as long as one forward pass: nothing of it stays in the network, whatever happens inside.
+        The hooks hold the prior and live as long as one forward pass: nothing stays in the network, whatever happens inside.
         """
 
-        def hook(index: int, module: nn.Module, args: Any, output: Any) -> Optional[Tensor]:
+        def hook(index: int, module: nn.Module, args: Any, output: Any) -> Tensor | None:
             return act(index, output)
 
         with ExitStack() as hooks:
@@ -144,20 +145,32 @@ class SEWrapper(EnhancementNet):
                 hooks.enter_context(net.get_submodule(place).register_forward_hook(partial(hook, index)))
             return hooks.pop_all()
 
-    def _images(self, inputs: Tensor, outputs: Any) -> Union[Tensor, Tuple[Any, ...]]:
+    def _images(self, inputs: Tensor, outputs: Any) -> Tensor | tuple[Any, ...]:
         """What the network yielded, as the contract has it."""
         if isinstance(outputs, Mapping):
             outputs = tuple(outputs.values())
         image, *others = outputs if isinstance(outputs, (tuple, list)) else [outputs]
         expected = (inputs.size(0), 3, *inputs.shape[-2:])
         if not isinstance(image, Tensor) or image.shape != expected:
-            raise ValueError(f'{self._name} made {describe(image)} of images {tuple(inputs.shape)}, expected {expected}: give it 3 '
-                             'output channels, and set size_divisor if it does not keep every size')
+            raise ValueError(f'{self._name} made {describe(image)} of images {tuple(inputs.shape)}, expected {expected}: give '
+                             'it 3 output channels, and set size_divisor if it does not keep every size')
         if self.residual:
             image = inputs[:, :3] + image
         return (image, *others) if others else image
 
-    def _probe(self) -> List[int]:
+    def _check_places(self) -> None:
+        """Refuses names of submodules that the network does not have."""
+        known = [name for name, _ in self.net.named_modules(remove_duplicate=False) if name]
+        parts = dict(self.net.named_children())
+        if not self.places:
+            raise ValueError('se.modules is missing: name the submodules of the network behind which SE modules are to stand, '
+                             f'such as the stages of its decoder. {self._name} has {", ".join(parts)}')
+        for place in self.places:
+            if place not in known:
+                close = get_close_matches(place, known, n=5) or parts
+                raise ValueError(f'se.modules names {place!r}, which {self._name} does not have; it has {", ".join(close)}')
+
+    def _probe(self) -> list[int]:
         """Runs the network once and returns the channels of what the submodules of ``places`` yield.
 
         A copy is run: buffers and whatever else the network keeps stay as they are, and so does the random state.
@@ -169,14 +182,14 @@ class SEWrapper(EnhancementNet):
         width = height + unit * ceil(32 / unit)  # not square, to tell (N, C, H, W) from (N, H, W, C)
         weight = next(net.parameters(), torch.empty(()))
         image = weight.new_full((1, self.input_channels, height, width), 0.5)
-        features: Dict[int, Any] = {}
+        features: dict[int, Any] = {}
         with torch.random.fork_rng([weight.device] if weight.is_cuda else []), torch.no_grad(), self._hooks(
                 net, features.__setitem__):
             try:
                 outputs = net(image)
             except Exception as error:
-                raise ValueError(f'{self._name} does not run on an image {tuple(image.shape)} ({type(error).__name__}: {error}): set '
-                                 'size_divisor and input_channels of SEWrapper to what it takes') from error
+                raise ValueError(f'{self._name} does not run on an image {tuple(image.shape)} ({type(error).__name__}: {error}): '
+                                 'set size_divisor and input_channels of SEWrapper to what it takes') from error
         self._images(image, outputs)
         for index, place in enumerate(self.places):
             if index not in features:
@@ -188,14 +201,3 @@ class SEWrapper(EnhancementNet):
                 raise ValueError(f'se.modules names {place!r}, which yields {describe(feature)} in {self._name} for an image '
                                  f'{tuple(image.shape)}; an SE module needs a map (N, C, H, W): name a module that yields one')
         return [features[index].size(1) for index in range(len(self.places))]
-
-    def _check_places(self) -> None:
-        """Refuses names of submodules that the network does not have."""
-        known = [name for name, _ in self.net.named_modules(remove_duplicate=False) if name]
-        if not self.places:
-            raise ValueError('se.modules is missing: name the submodules of the network behind which SE modules are to stand, such as '
-                             f'the stages of its decoder. {self._name} has {", ".join(dict(self.net.named_children()))}')
-        for place in self.places:
-            if place not in known:
-                close = get_close_matches(place, known, n=5) or dict(self.net.named_children())
-                raise ValueError(f'se.modules names {place!r}, which {self._name} does not have; it has {", ".join(close)}')

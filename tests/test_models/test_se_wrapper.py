@@ -148,12 +148,13 @@ def test_an_average_of_the_weights_is_a_wrapper_of_its_own(image):
     assert torch.equal(average(image, prior), before) and not torch.allclose(model(image, prior), before)
 
 
-def test_an_exception_leaves_nothing_behind(image):
+def test_an_exception_leaves_nothing_behind(image, monkeypatch):
     model = small()
     before = model(image)
-    with pytest.raises(RuntimeError), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model.net.tail, 'forward', lambda x: (_ for _ in ()).throw(RuntimeError()))
-        model(image, prior_for(image))
+    with monkeypatch.context() as patch:
+        patch.setattr(model.net.tail, 'forward', None)
+        with pytest.raises(TypeError):
+            model(image, prior_for(image))
     assert torch.equal(model(image), before)
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -325,7 +326,7 @@ def test_networks_that_cannot_be(net, options, message):
 
 
 def test_a_package_that_is_not_installed():
-    with pytest.raises(ImportError, match='nowhere_to_be.Unet is of the package nowhere_to_be, which is not installed: pip install'):
+    with pytest.raises(ImportError, match='is of the package nowhere_to_be, which is not installed: pip install nowhere_to_be'):
         SEWrapper(dict(type='nowhere_to_be.Unet'))
     with pytest.raises(KeyError, match='Naffnet is not in the mmskf::model registry'):
         SEWrapper(dict(type='Naffnet'))
@@ -358,7 +359,8 @@ def test_training_in_bfloat16(name, image):
         name, sch_loss=dict(type='SCHLoss'), discriminator=dict(type='SADiscriminator'),
         sa_loss=dict(type='SALoss', loss_weight=0.1, patch_size=32, min_pixels=16, edge_width=1)).train()
     optimizers = OptimWrapperDict(**{
-        part: Bf16OptimWrapper(torch.optim.SGD(getattr(model, part).parameters(), lr=0.1)) for part in ('generator', 'discriminator')
+        part: Bf16OptimWrapper(torch.optim.SGD(getattr(model, part).parameters(), lr=0.1))
+        for part in ('generator', 'discriminator')
     })
     pictures = (image * 255).byte()
     meta = dict(img_channel_order='rgb', gt_channel_order='rgb')

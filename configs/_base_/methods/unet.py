@@ -37,8 +37,8 @@ train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# It has no recipe for LOL of its own: as Retinexformer's authors train on LOL, 150,000 batches of 8 crops of 128x128, but Adam 2e-4
-# lowered to 1e-6 along one cosine. D is trained as with the other methods.
+# It has no recipe for LOL of its own: as Retinexformer's authors train on LOL, 150,000 batches of 8 crops of 128x128, but Adam
+# 2e-4 lowered to 1e-6 along one cosine. D is trained as with the other methods.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=2e-4, betas=(0.9, 0.999)),
