@@ -9,7 +9,7 @@ from mmskf.models.skb import log_image
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
-from ..skf_editor import Outputs, SKFEditor
+from ..skf_editor import Outputs, SKFEditor, check_finite
 from .flow import InvertibleConv1x1
 from .llflow_net import FlowOutputs
 
@@ -128,5 +128,6 @@ class LLFlow(SKFEditor):
     def forward_inference(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs) -> DataSample:
         """Predictions of a test: besides ``pred_img`` also ``unclamped_img``, BGR in 0..255, for LLFlow's GT-mean."""
         images = self.forward_tensor(inputs, data_samples)
+        check_finite(images, data_samples)
         clamped = self.data_preprocessor.destruct(images, data_samples)
         return DataSample(pred_img=clamped.cpu(), unclamped_img=(images.flip(1) * 255).cpu())
