@@ -216,7 +216,7 @@ def strike(fault, folder, work_dir, duration, rng):
     if fault in ('term', 'int') and (status != 128 + (15 if fault == 'term' else 2) or 'Go on with: python tools/train.py' not in last):
         return f'exit status {status}, last line: {last}'
     if fault == 'worker' and not re.search(r'RuntimeError: A worker of a data loader .* died: .*--resume', last):
-        return f'last line: {last}'
+        return f'exit status {status}, output ends with: {training.read()[-600:]}'
     if fault == 'image' and '1.png' not in last:
         return f'last line: {last}'
     if fault == 'disk' and not re.search(r'File too large.*(\.pth|last_checkpoint)', last):
