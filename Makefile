@@ -1,22 +1,25 @@
-# make demo, make test: both work on a fresh clone with nothing but CPython 3.10 to 3.12.
+# Every target works on a fresh clone with nothing but CPython 3.10 to 3.13.
 # MMSKF_VENV=PATH uses that virtual environment in place of .venv (several checkouts may share one).
 # CONSTRAINTS=requirements/constraints-numpy2.txt installs numpy 2.
 
 VENV := $(or $(MMSKF_VENV),.venv)
 PY := $(VENV)/bin/python
 CONSTRAINTS := requirements/constraints.txt
-STAMP := $(VENV)/.mmskf-$(shell cat requirements/runtime.txt requirements/tests.txt $(CONSTRAINTS) | cksum | cut -d' ' -f1)
-SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+REQUIREMENTS := $(foreach name,runtime tests lint docs,requirements/$(name).txt)
+STAMP := $(VENV)/.mmskf-$(shell cat $(REQUIREMENTS) $(CONSTRAINTS) | cksum | cut -d' ' -f1)
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 
 # Threads that wait busily make each other ten times slower where anything else runs on the same cores.
 export OMP_WAIT_POLICY ?= passive
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 
-.PHONY: help env test demo clean
+.PHONY: help env test lint docs demo clean
 
 help:
 	@echo "make demo   train, test and use a small model on data made on the spot"
 	@echo "make test   the test suite"
+	@echo "make lint   ruff and mypy"
+	@echo "make docs   the documentation site, in site/"
 	@echo "make env    the virtual environment ($(VENV))"
 
 env: $(STAMP)
@@ -24,19 +27,26 @@ env: $(STAMP)
 
 $(STAMP):
 	@test -x $(PY) || { \
-	  for python in $(PYTHON) python3.11 python3.12 python3.10 python3; do \
+	  for python in $(PYTHON) python3.11 python3.12 python3.13 python3.10 python3; do \
 	    if $$python -c '$(SUPPORTED)' 2>/dev/null; then exec $$python -m venv $(VENV); fi; \
 	  done; \
-	  echo "mmskf needs CPython 3.10, 3.11 or 3.12: none is on the PATH. Set PYTHON=PATH to one." >&2; exit 1; }
+	  echo "mmskf needs CPython 3.10 to 3.13: none is on the PATH. Set PYTHON=PATH to one." >&2; exit 1; }
 	@echo "Installing PyTorch and the OpenMMLab stack into $(VENV): some 3 GB to download, minutes, only once"
-	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) -r requirements/runtime.txt -r requirements/tests.txt
+	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) $(addprefix -r ,$(REQUIREMENTS))
 	@touch $@
 
 test: env
 	@$(PY) -m pytest -q tests
 
+lint: env
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+
+docs: env
+	@$(PY) -m sphinx -q -W --keep-going -c docs . site
+
 demo: env
 	@PYTHON=$(PY) bash demo/demo.sh
 
 clean:
-	rm -rf build dist *.egg-info demo_output
+	rm -rf build dist site *.egg-info demo_output

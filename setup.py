@@ -1,27 +1,17 @@
+"""The one step of the build that pyproject.toml cannot describe."""
 import os
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
 
 
-def requirements(name):
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [line for line in lines if line and not line.startswith('#')]
-
-
-def version():
-    namespace = {}
-    exec((ROOT / 'mmskf' / 'version.py').read_text(), namespace)
-    return namespace['__version__']
-
-
 class BuildWithMim(build_py):
-    """Puts configs, tools and the model index where `mim` and ``mmengine.hub`` look for them."""
+    """Puts configs, tools and the model index where `mim` and :mod:`mmskf.apis` look for them."""
 
     def run(self):
         super().run()
@@ -39,17 +29,4 @@ class BuildWithMim(build_py):
                 shutil.copy(source, target / name)
 
 
-setup(
-    name='mmskf',
-    version=version(),
-    description='Semantic-aware knowledge guidance for low-light image enhancement, on OpenMMLab',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    packages=find_packages(include=('mmskf', 'mmskf.*')),
-    include_package_data=True,
-    python_requires='>=3.10,<3.13',
-    install_requires=requirements('runtime'),
-    extras_require={'test': requirements('tests'), 'demo': requirements('demo')},
-    cmdclass={'build_py': BuildWithMim},
-    zip_safe=False)
+setup(cmdclass={'build_py': BuildWithMim})

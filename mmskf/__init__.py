@@ -1,3 +1,4 @@
+"""Semantic-aware knowledge guidance (SKF) for low-light image enhancement, on OpenMMLab."""
 from . import compat
 from .setup_env import register_all_modules
 from .version import __version__

@@ -3,7 +3,6 @@
 Every repair is one function that says why it is there and does nothing where it is not needed. :func:`apply_all` runs
 when ``mmskf`` is imported, before anything of mmagic or mmsegmentation is. Nothing else in the package knows of them.
 """
-import atexit
 import importlib
 import importlib.util
 import os
@@ -11,6 +10,8 @@ import pickle
 import sys
 import types
 import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from mmskf.weights import load_from_local, load_url
 MIN_TORCH = '2.6'
 
 
-def require_safe_torch():
+def require_safe_torch() -> None:
     """``torch.load`` refuses pickles that run code by default only since torch 2.6.
 
     Raises:
@@ -37,20 +38,20 @@ def require_safe_torch():
                           f'found torch {torch.__version__}: pip install -U torch torchvision')
 
 
-def restore_numpy_bool8():
+def restore_numpy_bool8() -> None:
     """mmagic 1.2 reads ``numpy.bool8`` when it is imported; numpy 2 has dropped the name."""
     if not hasattr(np, 'bool8'):
-        np.bool8 = np.bool_
+        np.bool8 = np.bool_  # type: ignore[attr-defined]
 
 
-def restore_cached_download():
+def restore_cached_download() -> None:
     """diffusers 0.28 (imported by mmagic) imports ``cached_download``, which huggingface_hub 0.26 has dropped."""
     import huggingface_hub
     if not hasattr(huggingface_hub, 'cached_download'):
         huggingface_hub.cached_download = huggingface_hub.hf_hub_download
 
 
-def keep_imports_quiet_and_local():
+def keep_imports_quiet_and_local() -> None:
     """albumentations asks the network for a newer version of itself; others warn about what they import themselves."""
     os.environ.setdefault('NO_ALBUMENTATIONS_UPDATE', '1')
     warnings.filterwarnings('ignore', category=FutureWarning, module=r'diffusers\.')
@@ -61,11 +62,11 @@ def keep_imports_quiet_and_local():
 class _MissingOps(types.ModuleType):
     """Stands in for ``mmcv._ext`` while ``mmcv.ops`` is imported: each op exists and says what it lacks when called."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Callable:
         if name.startswith('__'):
             raise AttributeError(name)
 
-        def missing_op(*args, **kwargs):
+        def missing_op(*args: Any, **kwargs: Any) -> NoReturn:
             raise RuntimeError(f'mmcv.ops needs its compiled op "{name}", but mmcv-lite is installed, which has none. mmskf '
                                'itself uses no compiled op; for a network that does, replace it by the full mmcv: '
                                'pip uninstall mmcv-lite && mim install "mmcv>=2.1.0,<2.2.0"')
@@ -73,7 +74,7 @@ class _MissingOps(types.ModuleType):
         return missing_op
 
 
-def import_ops_of_mmcv_lite():
+def import_ops_of_mmcv_lite() -> None:
     """mmagic and mmsegmentation import ``mmcv.ops``, which needs compiled code that mmcv-lite lacks.
 
     The stand-in is taken out again, since mmengine looks ``mmcv._ext`` up to learn whether mmcv is the full one.
@@ -86,16 +87,16 @@ def import_ops_of_mmcv_lite():
             del sys.modules['mmcv._ext']
 
 
-def keep_methods_out_of_checkpoints():
+def keep_methods_out_of_checkpoints() -> None:
     """``HistoryBuffer`` pickles its methods, by ``getattr``, which would let a checkpoint reach any attribute of anything.
 
     They need neither be saved nor be taken from a file: it makes them anew.
     """
 
-    def without_methods(state):
+    def without_methods(state: Mapping) -> dict:
         return {name: value for name, value in state.items() if name != 'statistics_methods'}
 
-    def restore(self, state):
+    def restore(self: HistoryBuffer, state: dict) -> None:
         self._set_default_statistics()
         vars(self).update(without_methods(state))
 
@@ -103,7 +104,7 @@ def keep_methods_out_of_checkpoints():
     HistoryBuffer.__setstate__ = restore
 
 
-def allow_training_state_in_checkpoints():
+def allow_training_state_in_checkpoints() -> None:
     """A checkpoint of mmengine's Runner holds its log history: numpy numbers inside ``HistoryBuffer``.
 
     These classes only hold data, so that ``torch.load(weights_only=True)`` may build them when a training is resumed. Where
@@ -119,60 +120,26 @@ def allow_training_state_in_checkpoints():
                                           (_history_method, 'builtins.getattr')])
 
 
-def _history_method(owner, name):
+def _history_method(owner: Any, name: str) -> Callable:
     """Stands in for ``getattr`` while a checkpoint is loaded."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
         raise pickle.UnpicklingError(f'Unsupported global: GLOBAL builtins.getattr of {name!r}')
     return getattr(HistoryBuffer, name)
 
 
-def load_checkpoints_safely():
+def load_checkpoints_safely() -> None:
     """mmengine loads URLs with ``weights_only=False``, and what torch says of a file that it cannot read does not name it."""
     # All of mmengine's loaders of URLs (http, torchvision://, open-mmlab://, ...) come down to this function.
     checkpoint.load_url = load_url
     CheckpointLoader.register_scheme('', load_from_local, force=True)
 
 
-def write_files_whole():
+def write_files_whole() -> None:
     """mmengine and mmcv write in place, so that a kill or a full disk leaves half a file under the final name."""
     fileio.register_backend('local', AtomicLocalBackend, force=True, prefixes='')
 
 
-def leave_process_group():
-    """Ends the process group, if it is still there."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-def prepare_launch_without_gpu(cfg):
-    """Makes the process group with gloo where there is no GPU: mmengine's ``init_dist`` calls ``torch.cuda.set_device``.
-
-    The Runner leaves a process group that exists as it is, but gives ``DistributedDataParallel`` a device for each process,
-    which only GPUs have.
-
-    Args:
-        cfg (Config): The Runner's config, with ``launcher``: 'none', 'pytorch', 'slurm' or 'mpi'.
-
-    Raises:
-        RuntimeError: Without a GPU, for launchers other than 'none' and 'pytorch'.
-    """
-    if cfg.launcher == 'none' or torch.cuda.is_available():
-        return
-    if cfg.launcher != 'pytorch':
-        raise RuntimeError(f'--launcher {cfg.launcher} needs GPUs, and none is visible. On CPUs start with torchrun: '
-                           'bash tools/dist_train.sh CONFIG PROCESSES')
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
-        # A process that ends while gloo's threads run is aborted, now and then, after all its work is done.
-        atexit.register(leave_process_group)
-    wrapper = cfg.get('model_wrapper_cfg') or dict(
-        type='MMDistributedDataParallel',
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
-    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
-
-
-def apply_all():
+def apply_all() -> None:
     """All repairs that act at import time, in the order in which they need each other."""
     require_safe_torch()
     restore_numpy_bool8()

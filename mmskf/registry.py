@@ -7,7 +7,7 @@ that lacks one.
 from mmengine import registry as mmengine_registry
 
 
-def _child(name, location):
+def _child(name: str, location: str) -> mmengine_registry.Registry:
     parent = getattr(mmengine_registry, name)
     return mmengine_registry.Registry(parent.name, parent=parent, scope='mmskf', locations=[f'mmskf.{location}'])
 

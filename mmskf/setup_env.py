@@ -1,3 +1,4 @@
+"""Registering everything at once."""
 from importlib import import_module
 
 from mmengine import registry
@@ -5,7 +6,7 @@ from mmengine import registry
 MODULES = ('datasets', 'engine', 'evaluation', 'models')
 
 
-def register_all_modules(init_default_scope=True):
+def register_all_modules(init_default_scope: bool = True) -> None:
     """Imports everything that registers itself in mmskf, mmagic and mmseg.
 
     Building by config does not need this, since registries are filled lazily; code that looks types up by itself does.

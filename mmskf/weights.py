@@ -8,8 +8,9 @@ import os
 import pickle
 import re
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Union
+from typing import Any
 from urllib.parse import urlparse
 
 import torch
@@ -25,7 +26,7 @@ CONVERTER = 'tools/model_converters/official_to_mmskf.py'
 FLOATS = ('weight', 'bias', 'running_mean', 'running_var')
 OPTIMIZERS = ('optimizer', 'optimizers', 'optimizer_state_dict', 'optim')
 
-MapLocation = Union[str, torch.device, Callable, dict, None]
+MapLocation = str | torch.device | Callable | dict | None
 
 
 class WeightsError(ValueError):
@@ -50,7 +51,7 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
     return load_file(filename, map_location)
 
 
-def load_file(path: Union[str, Path], map_location: MapLocation = None, name: Optional[str] = None, mmap: bool = False) -> Any:
+def load_file(path: str | Path, map_location: MapLocation = None, name: str | None = None, mmap: bool = False) -> Any:
     """Reads what ``torch.save`` wrote, without running code, and with its checksums compared, which PyTorch does not do.
 
     ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` in the environment lets PyTorch run what it finds.
@@ -86,7 +87,7 @@ def load_file(path: Union[str, Path], map_location: MapLocation = None, name: Op
                            'again from where it came') from None
 
 
-def check_whole(path: Path, name: Optional[str] = None, checksums: bool = True):
+def check_whole(path: Path, name: str | None = None, checksums: bool = True) -> None:
     """Looks at a file without loading it.
 
     Args:
@@ -102,7 +103,7 @@ def check_whole(path: Path, name: Optional[str] = None, checksums: bool = True):
         raise WeightsError(f'{name or path} {fault}')
 
 
-def _fault_of(path: Path, checksums: bool) -> Optional[str]:
+def _fault_of(path: Path, checksums: bool) -> str | None:
     """What is wrong with a file, as far as it can be seen without PyTorch; None where nothing is."""
     if path.is_dir():
         return 'is a folder, and a checkpoint is one file: name the file in it'
@@ -134,7 +135,7 @@ def _fault_of(path: Path, checksums: bool) -> Optional[str]:
     return None
 
 
-def load_url(url: str, model_dir: Optional[str] = None, map_location: MapLocation = None, progress: bool = True) -> Any:
+def load_url(url: str, model_dir: str | None = None, map_location: MapLocation = None, progress: bool = True) -> Any:
     """Reads a checkpoint from the network, by way of PyTorch's cache; raises as :func:`load_file`."""
     folder = Path(model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints'))
     path = folder / Path(urlparse(url).path).name
@@ -147,7 +148,7 @@ def load_url(url: str, model_dir: Optional[str] = None, map_location: MapLocatio
     return load_file(path, map_location, f'{url} (in {path})')
 
 
-def training_state(path: Union[str, Path]) -> dict:
+def training_state(path: str | Path) -> dict:
     """What a checkpoint of MMEngine says of the training that can go on from it, in 'meta': 'iter', 'time', 'seed'...
 
     Raises:
@@ -161,7 +162,7 @@ def training_state(path: Union[str, Path]) -> dict:
     return loaded['meta']
 
 
-def weights_in(loaded: Any, name: str) -> Dict[str, Tensor]:
+def weights_in(loaded: Any, name: str) -> dict[str, Tensor]:
     """The weights of a loaded file: a bare state dict or one under 'state_dict', with or without 'module.' before the keys.
 
     Args:
@@ -197,7 +198,7 @@ def _is_state_dict(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Tensor) for item in value.values())
 
 
-def read_state_dict(checkpoint: Union[str, Path]) -> Dict[str, Tensor]:
+def read_state_dict(checkpoint: str | Path) -> dict[str, Tensor]:
     """Reads weights: a bare state dict or one under 'state_dict', with or without ``DataParallel``'s 'module.'.
 
     Args:
@@ -211,7 +212,7 @@ def read_state_dict(checkpoint: Union[str, Path]) -> Dict[str, Tensor]:
     return weights_in(CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent'), str(checkpoint))
 
 
-def check_numbers(weights: Mapping[str, Tensor], name: str):
+def check_numbers(weights: Mapping[str, Tensor], name: str) -> None:
     """Refuses numbers that no network has, wherever weights are read.
 
     Raises:
@@ -219,20 +220,21 @@ def check_numbers(weights: Mapping[str, Tensor], name: str):
             tensor; it names the key.
     """
     for key, value in weights.items():
+        fault: str | None = None
         if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_nested:
             fault = 'no plain tensor (it is sparse, quantized or empty)'
         elif value.is_complex():
             fault = 'complex numbers'
         elif not value.is_floating_point():
-            fault = f'integers ({value.dtype})' if key.rsplit('.', 1)[-1] in FLOATS else None
-        else:
-            finite = value.isfinite()
-            fault = None if finite.all() else f'{int((~finite).sum())} of {value.numel()} numbers that are NaN or infinite'
+            if key.rsplit('.', 1)[-1] in FLOATS:
+                fault = f'integers ({value.dtype})'
+        elif not value.isfinite().all():
+            fault = f'{int((~value.isfinite()).sum())} of {value.numel()} numbers that are NaN or infinite'
         if fault:
             raise WeightsError(f'{name} is no use: {key} in it has {fault}. Take an earlier checkpoint, or get the file again')
 
 
-def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Dict[str, List[str]]:
+def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, list[str]]:
     """What is wrong with weights: 'missing', 'unexpected', 'of another shape', 'of another type' -> the keys, empty where
     nothing is. The type is floating point or not."""
     common = {key: (found[key], value) for key, value in expected.items() if key in found}
@@ -247,7 +249,7 @@ def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 
 
 def select_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str,
-                   partial: Optional[bool] = None) -> Dict[str, Tensor]:
+                   partial: bool | None = None) -> dict[str, Tensor]:
     """The weights that go into a model: all of it but knowledge bank and discriminator, which may be absent.
 
     Args:
@@ -278,5 +280,5 @@ def select_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
         print_log(f'{name} fits in part: {part}; the others start anew: {found}', logger='current', level=logging.WARNING)
         return {**fit, **bank}
     advice = '' if partial is None else ', or start from the part that fits with --partial'
-    raise WeightsError(f'{name} holds the weights of another model: {found}. {part}. Give the config that it was trained with, or '
-                       f'convert it first ({CONVERTER}){advice}')
+    raise WeightsError(f'{name} holds the weights of another model: {found}. {part}. Give the config that it was trained with, '
+                       f'or convert it first ({CONVERTER}){advice}')

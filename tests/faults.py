@@ -39,6 +39,7 @@ from mmskf.setup_env import register_all_modules
 from mmskf.utils import files
 
 FAULTS = ('time', 'write', 'disk', 'term', 'int', 'worker', 'image')
+STATUS = dict(term=128 + signal.SIGTERM, int=128 + signal.SIGINT)
 ITERATIONS = 24
 CONFIG = f"""
 _base_ = ['{ROOT}/configs/_base_/default_runtime.py']
@@ -213,7 +214,7 @@ def strike(fault, folder, work_dir, duration, rng):
     last = training.read().strip().splitlines()[-1] if training.read().strip() else ''
     if status == 0:
         return None
-    if fault in ('term', 'int') and (status != 128 + (15 if fault == 'term' else 2) or 'Go on with: python tools/train.py' not in last):
+    if fault in STATUS and (status != STATUS[fault] or 'Go on with: python tools/train.py' not in last):
         return f'exit status {status}, last line: {last}'
     if fault == 'worker' and not re.search(r'RuntimeError: A worker of a data loader .* died: .*--resume', last):
         return f'exit status {status}, output ends with: {training.read()[-600:]}'
@@ -275,7 +276,8 @@ def main(args=None):
             fault, rng = args.faults[number % len(args.faults)], np.random.default_rng((args.seed, number))
             begin, wrong = check(fault, folder, number, expected, duration, rng)
             failures += bool(wrong)
-            print(f'{number + 1:3} {fault:6} went on from iteration {begin:2}: {"; ".join(wrong) or "the same weights"}', flush=True)
+            outcome = '; '.join(wrong) or 'the same weights'
+            print(f'{number + 1:3} {fault:6} went on from iteration {begin:2}: {outcome}', flush=True)
     print(f'{args.count - failures} of {args.count} went on to the weights of the uninterrupted training ({duration:.1f} s)')
     return failures
 

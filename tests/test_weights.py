@@ -25,6 +25,11 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[:1000])
 
 
+def arrays(path):
+    with open(path, 'wb') as file:
+        np.savez(file, a=np.zeros(1))
+
+
 def scripted(path):
     torch.jit.script(torch.nn.Conv2d(1, 1, 1)).save(str(path))
 
@@ -37,7 +42,7 @@ def scripted(path):
     (lambda path: path.write_bytes(b'nonsense'), 'is no checkpoint of PyTorch'),
     (truncated, 'is incomplete or damaged'),
     (lambda path: zipped(path, readme='x'), r'a zip archive of 1 files, such as readme, without weights'),
-    (lambda path: np.savez(open(path, 'wb'), a=np.zeros(1)), r'arrays of numpy \(.npz\)'),
+    (arrays, r'arrays of numpy \(.npz\)'),
     (scripted, 'is a TorchScript program'),
     (lambda path: torch.save([1, 2], path), 'holds a list, not weights'),
     (lambda path: torch.save(torch.zeros(2), path), 'holds a Tensor, not weights'),
@@ -49,7 +54,7 @@ def scripted(path):
     (lambda path: torch.save({1: torch.zeros(1)}, path), '1 is a Tensor, not a tensor|holds no weights alone: 1'),
     (lambda path: torch.save(dict(a=torch.tensor([1., torch.nan])), path), 'a in it has 1 of 2 numbers that are NaN or infinite'),
     (lambda path: torch.save(dict(a=torch.tensor(torch.inf)), path), 'a in it has 1 of 1 numbers'),
-    (lambda path: torch.save({'a.weight': torch.zeros(2, dtype=torch.int8)}, path), r'a.weight in it has integers \(torch.int8\)'),
+    (lambda path: torch.save({'a.weight': torch.zeros(2, dtype=torch.int8)}, path), r'a.weight in it has integers .torch.int8'),
     (lambda path: torch.save(dict(a=torch.zeros(2, dtype=torch.complex64)), path), 'a in it has complex numbers'),
     (lambda path: torch.save(dict(a=torch.zeros(2).to_sparse()), path), 'a in it has no plain tensor'),
 ])
@@ -80,15 +85,15 @@ def test_a_damaged_number_is_found(tmp_path):
 
 def test_a_whole_model_is_refused_with_the_file_first_and_the_way_to_trust_it_last(tmp_path):
     torch.save(torch.nn.Conv2d(1, 1, 1), tmp_path / 'model.pth')
-    with pytest.raises(RefusedPickleError, match='^Refused to load .*model.pth: it holds torch.nn.modules.conv.Conv2d, .*whole model'
-                                                 '.*may be hostile.*state_dict.*TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1') as error:
+    with pytest.raises(RefusedPickleError, match='^Refused to load .*model.pth: it holds torch.nn.modules.conv.Conv2d, .*whole '
+    with pytest.raises(WeightsError, match='a.pth holds no state of a training .it has no meta and no message_hub'):
         read_state_dict(tmp_path / 'model.pth')
     assert isinstance(error.value, pickle.UnpicklingError)
 
 
 def test_weights_are_no_state_of_a_training(tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'a.pth')
-    with pytest.raises(WeightsError, match='a.pth holds no state of a training .it has no meta and no message_hub and no optimizer'):
+    with pytest.raises(WeightsError, match='a.pth holds no state of a training .it has no meta and no message_hub'):
         training_state(tmp_path / 'a.pth')
 
 
@@ -158,7 +163,8 @@ def test_types_are_compared():
     model = dict(a=torch.zeros(2), count=torch.tensor(0))
     assert not any(differences(dict(a=torch.zeros(2).half(), count=torch.tensor(3, dtype=torch.int32)), model).values())
     found = differences(dict(a=torch.zeros(2, dtype=torch.uint8), count=torch.tensor(0.)), model)
-    assert found['of another type'] == ['a: torch.uint8, the model has torch.float32', 'count: torch.float32, the model has torch.int64']
+    assert found['of another type'] == ['a: torch.uint8, the model has torch.float32',
+                                        'count: torch.float32, the model has torch.int64']
 
 
 def test_the_bank_says_what_its_file_is(tmp_path):

@@ -1,22 +1,22 @@
 """RetinexNet in miniature: two subnets that are trained one after the other, one with BatchNorm, one with an SE module."""
 import torch
-from mmengine.model import BaseModule
 from torch import nn
 
+from mmskf.models import EnhancementNet
 from mmskf.models.discriminators import SADiscriminator
-from mmskf.models.necks import SEModuleList
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Decomposition, Relighting
 
 
 @MODELS.register_module()
-class TinyRetinexNet(BaseModule):
-    size_divisor = 1
+class TinyRetinexNet(EnhancementNet):
     stages = ('decom', 'relight')
 
     def __init__(self, se=None, exposure='auto'):
         super().__init__()
         self.exposure = exposure
+        self.test_uses_gt = exposure == 'gt'
         self.decom = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.Sigmoid())
         self.relight = nn.Conv2d(4, 4, 3, padding=1)
         self.se = SEModuleList(se, channels=(4, ))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmskf.compat import prepare_launch_without_gpu
+from mmskf.engine.launch import prepare_launch_without_gpu
 
 from .config import load_config, use_amp
 

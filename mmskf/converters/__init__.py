@@ -1,3 +1,4 @@
+"""The authors' released weights as mmskf's."""
 from .convert import Conversion, check_strictly, convert, load_parts, save
 from .tables import CONVERSIONS
 

@@ -1,8 +1,8 @@
 """Turns the authors' released weights into mmskf's, strictly: every key is renamed, dropped by name, or an error."""
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from mmskf.weights import WeightsError, check_numbers, differences, read_state_d
 
 from .tensorflow import find_bundle, read_bundle, to_pytorch
 
-StateDict = Dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Conversion:
             written plainly, with ''.
     """
     model: str
-    renames: Sequence[Tuple[str, str]] = ()
+    renames: Sequence[tuple[str, str]] = ()
     dead: Sequence[str] = ()
-    parts: Dict[str, str] = field(default_factory=lambda: {'': ''})
+    parts: dict[str, str] = field(default_factory=lambda: {'': ''})
     prefix: str = 'generator.'
     tensorflow: bool = False
 
@@ -54,7 +54,7 @@ class Conversion:
         return to_pytorch(renamed) if self.tensorflow else renamed
 
 
-def read_source(path: Union[str, Path]) -> StateDict:
+def read_source(path: str | Path) -> StateDict:
     """Reads weights under the authors' names: a checkpoint of TensorFlow (``X``, ``X.index``), ``.npz``, or PyTorch's.
 
     Raises:
@@ -69,7 +69,7 @@ def read_source(path: Union[str, Path]) -> StateDict:
     return read_state_dict(path)
 
 
-def read_npz(path: Union[str, Path]) -> StateDict:
+def read_npz(path: str | Path) -> StateDict:
     """Reads the arrays of a file of numpy's, which has checksums.
 
     Raises:
@@ -89,7 +89,7 @@ def read_npz(path: Union[str, Path]) -> StateDict:
     return weights
 
 
-def load_parts(conversion: Conversion, source: str, parts: Optional[Sequence[str]] = None) -> Dict[str, StateDict]:
+def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None = None) -> dict[str, StateDict]:
     """Reads the parts of a method from a file, a folder (the files are named as the parts) or ``part=path,...``.
 
     A file is the part that is asked for, where ``parts`` names one, else the whole method.
@@ -98,6 +98,7 @@ def load_parts(conversion: Conversion, source: str, parts: Optional[Sequence[str
         ValueError: If a name is no part of the method, or one file is given for a method of several parts.
     """
     known = [name for name in conversion.parts if name]
+    paths: Mapping[str, str | Path]
     if '=' in source:
         paths = dict(item.split('=', 1) for item in source.split(','))
     elif Path(source).is_dir():
@@ -116,7 +117,7 @@ def load_parts(conversion: Conversion, source: str, parts: Optional[Sequence[str
     return {name: read_source(path) for name, path in paths.items()}
 
 
-def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Sequence[str]]):
+def check_strictly(converted: StateDict, expected: StateDict, parts: Sequence[str] | None) -> None:
     """Compares keys and shapes; with ``parts`` only the keys below those names, the subnets, are expected.
 
     Raises:
@@ -134,7 +135,7 @@ def check_strictly(converted: StateDict, expected: StateDict, parts: Optional[Se
         raise ValueError(f'The weights do not fit this method ({len(problems)} keys):\n  {shown}')
 
 
-def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Optional[Sequence[str]] = None) -> dict:
+def convert(conversion: Conversion, sources: dict[str, StateDict], parts: Sequence[str] | None = None) -> dict:
     """Converts weights under the authors' names into a checkpoint of mmskf.
 
     Args:
@@ -163,6 +164,6 @@ def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Option
         meta=dict(mmskf_version=__version__, config=conversion.model))
 
 
-def save(checkpoint: dict, path):
+def save(checkpoint: dict, path: str | Path) -> None:
     """Writes a converted checkpoint, whole or not at all, making the folder where it is absent."""
     save_checkpoint(checkpoint, str(path))

@@ -16,7 +16,7 @@ DRBN_RENAMES = [
 LLFLOW_DEAD = [r'RRDB\.(downconv3|HRconv|conv_last|awb_para)\..*', r'flowUpsamplerNet\.f\..*']
 
 
-def llflow_renames(steps):
+def llflow_renames(steps: int) -> list[tuple[str, str]]:
     """The authors number all layers of the flow: at each level a squeeze, two steps without condition, then ``steps``."""
     return [
         *SE_RENAMES,
@@ -53,6 +53,30 @@ SNR_RENAMES = [
     (r'pos_ffn\.layer_norm', 'ffn.0'),
     (r'pos_ffn\.w_1', 'ffn.1'),
     (r'pos_ffn\.w_2', 'ffn.3'),
+]
+RETINEXFORMER_RENAMES = [
+    (r'^(?:params\.)?body\.0\.', ''),
+    (r'^estimator\.conv1\.', 'estimator.expand.'),
+    (r'^estimator\.depth_conv\.', 'estimator.grouped.'),
+    (r'^estimator\.conv2\.', 'estimator.to_map.'),
+    (r'^denoiser\.', ''),
+    (r'^embedding\.', 'shallow.'),
+    (r'^mapping\.', 'to_rgb.'),
+    (r'^encoder_layers\.(\d)\.0\.blocks\.', r'encoder.\1.'),
+    (r'^encoder_layers\.(\d)\.1\.', r'downs.\1.'),
+    (r'^encoder_layers\.(\d)\.2\.', r'illumination_downs.\1.'),
+    (r'^bottleneck\.blocks\.', 'bottleneck.'),
+    (r'^decoder_layers\.(\d)\.0\.', r'ups.\1.'),
+    (r'^decoder_layers\.(\d)\.1\.', r'fusions.\1.'),
+    (r'^decoder_layers\.(\d)\.2\.blocks\.', r'decoder.\1.'),
+    (r'\.0\.to_q\.', '.attention.query.'),
+    (r'\.0\.to_k\.', '.attention.key.'),
+    (r'\.0\.to_v\.', '.attention.value.'),
+    (r'\.0\.rescale$', '.attention.temperature'),
+    (r'\.0\.proj\.', '.attention.project_out.'),
+    (r'\.0\.pos_emb\.', '.attention.position.'),
+    (r'\.1\.norm\.', '.norm.'),
+    (r'\.1\.fn\.net\.', '.ffn.'),
 ]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What the optimizer and the saver of TensorFlow leave in a checkpoint beside the network.
@@ -117,6 +141,8 @@ CONVERSIONS = {
             *((rf'fuseblk_{i + 1}\.', f'se.{i}.') for i in range(3)),
             *DRBN_RENAMES,
         ]),
+    'retinexformer':
+    Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',

@@ -6,8 +6,9 @@ table of LevelDB (https://github.com/google/leveldb/blob/main/doc/table_format.m
 """
 import math
 import struct
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple, Union
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -23,7 +24,7 @@ DTYPES = {1: '<f4', 2: '<f8', 3: '<i4', 9: '<i8', 19: '<f2'}
 STRING = 7
 
 
-def find_bundle(path: Union[str, Path]) -> Optional[Path]:
+def find_bundle(path: str | Path) -> Path | None:
     """The index of a bundle that is named by its prefix, as TensorFlow does, or by one of its files; None for others."""
     path = Path(path)
     prefix = path.with_suffix('') if path.suffix == '.index' or path.suffix.startswith('.data-') else path
@@ -31,7 +32,7 @@ def find_bundle(path: Union[str, Path]) -> Optional[Path]:
     return index if index.is_file() else None
 
 
-def read_bundle(index: Union[str, Path]) -> Dict[str, Tensor]:
+def read_bundle(index: str | Path) -> dict[str, Tensor]:
     """Reads all variables of a bundle.
 
     Args:
@@ -51,20 +52,21 @@ def read_bundle(index: Union[str, Path]) -> Dict[str, Tensor]:
         raise
     except Exception as error:
         # Whatever nonsense leads to: IndexError, struct.error, TypeError, MemoryError...
-        raise WeightsError(f'{index} is damaged, or no index of a TensorFlow checkpoint ({type(error).__name__}: {error}): copy or '
-                           'download it again') from error
+        raise WeightsError(f'{index} is damaged, or no index of a TensorFlow checkpoint ({type(error).__name__}: {error}): copy '
+                           'or download it again') from error
     check_numbers(variables, str(index))
     return variables
 
 
-def _read_variables(index: Path) -> Dict[str, Tensor]:
+def _read_variables(index: Path) -> dict[str, Tensor]:
     table = dict(read_table(index))
     if b'' not in table:
         raise WeightsError(f'{index} is damaged: it does not say how many files the numbers lie in; copy or download it again')
     shards = dict(read_message(table.pop(b''))).get(1, 0)
-    variables, contents = {}, {}
-    for name, value in table.items():
-        name, entry = name.decode(errors='replace'), dict(read_message(value))
+    variables: dict[str, Tensor] = {}
+    contents: dict[Path, bytes] = {}
+    for key, value in table.items():
+        name, entry = key.decode(errors='replace'), dict(read_message(value))
         if entry.get(1) == STRING:
             continue
         if entry.get(1) not in DTYPES or 7 in entry:
@@ -92,7 +94,7 @@ def masked_crc32c(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff
 
 
-def to_pytorch(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def to_pytorch(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Turns TensorFlow's layout into PyTorch's; the keys are PyTorch's already.
 
     Kernels (height, width, in, out) become (out, in, height, width). Those of transposed convolutions are stored as (height,
@@ -106,13 +108,13 @@ def to_pytorch(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
     return converted
 
 
-def read_table(path: Path) -> Iterator[Tuple[bytes, bytes]]:
+def read_table(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """The keys and values of a LevelDB table, in order."""
     content = path.read_bytes()
     if len(content) < FOOTER or struct.unpack('<Q', content[-8:])[0] != MAGIC:
         raise WeightsError(f"{path} is no index of a TensorFlow checkpoint: LevelDB's mark at its end is missing")
 
-    def read_block(handle, position=0):
+    def read_block(handle: bytes, position: int = 0) -> Iterator[tuple[bytes, bytes]]:
         begin, position = read_varint(handle, position)
         size, position = read_varint(handle, position)
         end = begin + size
@@ -129,7 +131,7 @@ def read_table(path: Path) -> Iterator[Tuple[bytes, bytes]]:
         yield from read_block(handle)
 
 
-def read_entries(block: bytes) -> Iterator[Tuple[bytes, bytes]]:
+def read_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The entries of a block, whose keys leave out what they share with the one before."""
     restarts, = struct.unpack('<I', block[-4:])
     position, end, key = 0, len(block) - 4 * (restarts + 1), b''
@@ -143,10 +145,11 @@ def read_entries(block: bytes) -> Iterator[Tuple[bytes, bytes]]:
         position += size
 
 
-def read_message(message: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
+def read_message(message: bytes) -> Iterator[tuple[int, Any]]:
     """The fields of a protobuf message, numbers and bytes, by their number."""
     position = 0
     while position < len(message):
+        value: int | bytes
         tag, position = read_varint(message, position)
         if tag & 7 == 0:
             value, position = read_varint(message, position)
@@ -158,7 +161,7 @@ def read_message(message: bytes) -> Iterator[Tuple[int, Union[int, bytes]]]:
         yield tag >> 3, value
 
 
-def read_varint(data: bytes, position: int) -> Tuple[int, int]:
+def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """A number of seven bits a byte, the lowest first, and the position behind it."""
     value = shift = 0
     while True:

@@ -1,7 +1,8 @@
 import logging
 import os.path as osp
 import re
-from typing import Callable, Dict, List, Optional, Sequence, Union
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from mmagic.datasets import BasicImageDataset
 from mmengine.logging import print_log
@@ -53,13 +54,13 @@ class EnhancementDataset(BasicImageDataset):
 
     def __init__(self,
                  data_root: str,
-                 data_prefix: Dict[str, str],
-                 filename_tmpl: Optional[Dict[str, str]] = None,
-                 pipeline: Sequence[Union[dict, Callable]] = (),
-                 metainfo: Optional[dict] = None,
+                 data_prefix: dict[str, str],
+                 filename_tmpl: dict[str, str] | None = None,
+                 pipeline: Sequence[dict | Callable] = (),
+                 metainfo: dict | None = None,
                  recursive: bool = False,
                  serialize_data: bool = False,
-                 **kwargs):
+                 **kwargs: Any) -> None:
         # A new dict for each data set: BasicImageDataset writes into the one it gets, also where that is its default.
         super().__init__(
             data_root=data_root,
@@ -71,7 +72,7 @@ class EnhancementDataset(BasicImageDataset):
             serialize_data=serialize_data,
             **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Finds the images of each side and pairs them.
 
         Returns:
@@ -87,7 +88,7 @@ class EnhancementDataset(BasicImageDataset):
                       logger='current', level=logging.WARNING)
         return [dict(key=key, **{f'{side}_path': paths[key] for side, paths in sides.items()}) for key in keys]
 
-    def _find_images(self, side: str) -> Dict[str, str]:
+    def _find_images(self, side: str) -> dict[str, str]:
         """The images of a side: what they have in common with their partners -> path."""
         folder = self.data_prefix[side]
         if not self.file_backend.isdir(folder):
@@ -96,7 +97,8 @@ class EnhancementDataset(BasicImageDataset):
                 f'with --data-root (field data_root, now {self.data_root!r}; data_prefix.{side} is the folder below it)')
         template = self.filename_tmpl[side]
         pattern = re.compile('(.*)'.join(re.escape(part) for part in template.split('{}')))
-        paths, strangers = {}, []
+        paths: dict[str, str] = {}
+        strangers = []
         for name in sorted(self.file_backend.list_dir_or_file(
                 folder, list_dir=False, suffix=self.img_suffix, recursive=self.recursive)):
             match = pattern.fullmatch(osp.splitext(osp.basename(name))[0])
@@ -118,7 +120,7 @@ class EnhancementDataset(BasicImageDataset):
                                     f'{"" if self.recursive else ", not in folders below"})')
         return paths
 
-    def _check_pairs(self, sides: Dict[str, Dict[str, str]]):
+    def _check_pairs(self, sides: dict[str, dict[str, str]]) -> None:
         """Raises ValueError if an image of a side lacks its partner on another one."""
         problems = []
         for side, paths in sides.items():

@@ -5,7 +5,8 @@ Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single
 from display values back to the sensor is the short form (transfer curve only) of Brooks et al., "Unprocessing images for
 learned raw denoising", CVPR 2019. Left out: a camera's demosaicing, tone curve and denoising, which make real noise blotchy.
 """
-from typing import Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def expose(linear: np.ndarray, rng: np.random.Generator, exposure: float, gains:
     return (rng.poisson(electrons) + rng.normal(0, read_noise, electrons.shape)) / full_well
 
 
-def darken(image: np.ndarray, rng: np.random.Generator, exposure: float, **sensor) -> np.ndarray:
+def darken(image: np.ndarray, rng: np.random.Generator, exposure: float, **sensor: Any) -> np.ndarray:
     """Low-light version of a photo, as a camera would save it: linearised, exposed with noise, and 8-bit again.
 
     Args:

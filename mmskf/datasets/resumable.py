@@ -5,20 +5,21 @@ position of the sample in the training alone, so that neither the number of work
 """
 import random
 import signal
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import get_rank
-from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
-Position = Tuple[int, int]
+Position = tuple[int, int]
 GRACE = 30  # seconds
 
 
-class PositionedBatches(BatchSampler):
+class PositionedBatches(Sampler):
     """Batches without end, from any of them on; a sampler that ends is taken again, as its next epoch.
 
     Args:
@@ -28,16 +29,16 @@ class PositionedBatches(BatchSampler):
         begin (int): The number of the batch, from 0, that the next iterator begins with.
     """
 
-    def __init__(self, batches: BatchSampler):
+    def __init__(self, batches: Any):
         self.batches = batches
         self.sampler = batches.sampler  # where mmengine's DistSamplerSeedHook looks for it
         self.begin = 0
 
-    def __iter__(self) -> Iterator[List[Tuple[int, Position]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, Position]]]:
         for number, batch in islice(enumerate(self._endless()), self.begin, None):
             yield [(index, (number, place)) for place, index in enumerate(batch)]
 
-    def _endless(self) -> Iterator[List[int]]:
+    def _endless(self) -> Iterator[list[int]]:
         epoch = 0
         while True:
             if hasattr(self.sampler, 'set_epoch'):
@@ -62,11 +63,11 @@ class PositionedDataset(Dataset):
         seed (int): Seed of the training; the number of the process is added.
     """
 
-    def __init__(self, dataset: Dataset, seed: int):
+    def __init__(self, dataset: Any, seed: int):
         self.dataset = dataset
         self.seed = (seed, get_rank())
 
-    def __getitem__(self, item: Tuple[int, Position]) -> Any:
+    def __getitem__(self, item: tuple[int, Position]) -> Any:
         index, position = item
         # Numbers that are close make generators that are alike; SeedSequence mixes them.
         seed = int(np.random.SeedSequence((*self.seed, *position)).generate_state(1)[0])
@@ -84,7 +85,7 @@ class PositionedDataset(Dataset):
         return getattr(self.dataset, name)
 
 
-def _init_worker(init: Optional[Callable[[int], None]], number: int):
+def _init_worker(init: Callable[[int], None] | None, number: int) -> None:
     """Lets a worker outlive the signals that its main process gets, too, and finishes its iteration after.
 
     Terminals and batch systems send them to all processes. SIGTERM is also what ends a worker that hangs: after a while.

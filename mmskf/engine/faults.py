@@ -3,8 +3,8 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
 
 from torch.utils.data._utils import signal_handling
 
@@ -48,14 +48,14 @@ def dead_workers_explained() -> Iterator[None]:
         if dead is None:
             raise
         raise RuntimeError(
-            f'A worker of a data loader (process {dead[1]}) died: it {dead[2].strip().rstrip(".")}. Where nobody killed it, memory '
-            'ran out: take fewer train_dataloader.num_workers, or a smaller batch or crop ("Bus error": /dev/shm is too small). '
-            'A training goes on from its last checkpoint with --resume') from error
+            f'A worker of a data loader (process {dead[1]}) died: it {dead[2].strip().rstrip(".")}. Where nobody killed it, '
+            'memory ran out: take fewer train_dataloader.num_workers, or a smaller batch or crop ("Bus error": /dev/shm is too '
+            'small). A training goes on from its last checkpoint with --resume') from error
     if handler is not None:
         signal.signal(signal.SIGCHLD, handler)
 
 
-def _dead_worker(error: BaseException) -> Optional[re.Match]:
+def _dead_worker(error: BaseException) -> re.Match | None:
     """What PyTorch says of a worker that has died, where one has: its process and how."""
     # A connection breaks a moment before the system tells of the death of the process behind it.
     broken = isinstance(error, (ConnectionError, EOFError))

@@ -1,4 +1,3 @@
-from typing import Tuple
 
 from mmengine.runner import LogProcessor as BaseLogProcessor
 from mmengine.runner import Runner
@@ -15,7 +14,7 @@ class LogProcessor(BaseLogProcessor):
         **kwargs: See ``mmengine.runner.LogProcessor``.
     """
 
-    def get_log_after_epoch(self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False) -> Tuple[dict, str]:
+    def get_log_after_epoch(self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False) -> tuple[dict, str]:
         """As mmengine's, with NaN in words in the line, and as 'note' in the scalars."""
         tag, line = super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar)
         missing = [name for name, value in tag.items() if is_nan(value)]

@@ -1,11 +1,10 @@
 """Finding the checkpoint that an interrupted training goes on from."""
 from pathlib import Path
-from typing import Optional, Union
 
 from mmskf.weights import check_whole, training_state
 
 
-def newest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
+def newest_checkpoint(work_dir: str | Path) -> Path | None:
     """The newest checkpoint of a training that is whole, by the time and iteration that the checkpoints themselves hold.
 
     Looked for in the work dir, and in the folder of the checkpoint that its ``last_checkpoint`` names; that file may be absent,
@@ -41,5 +40,5 @@ def newest_checkpoint(work_dir: Union[str, Path]) -> Optional[Path]:
             faults.append(str(error))
     if not files:
         return None
-    raise ValueError(f'{work_dir} holds {len(files)} checkpoints, and a training can go on from none of them: {"; ".join(faults)}. '
-                     'Give another one with --resume PATH, or another --work-dir to start anew')
+    raise ValueError(f'{work_dir} holds {len(files)} checkpoints, and a training can go on from none of them: '
+                     f'{"; ".join(faults)}. Give another one with --resume PATH, or another --work-dir to start anew')

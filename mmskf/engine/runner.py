@@ -1,5 +1,5 @@
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Callable, Union
 
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner as BaseRunner
@@ -29,6 +29,10 @@ class Runner(BaseRunner):
         **kwargs: See ``mmengine.runner.Runner``.
     """
 
+    _resume: bool | str
+    _load_from: str | None
+    _has_loaded: bool
+
     def train(self) -> nn.Module:
         """Trains, or goes on training.
 
@@ -53,7 +57,7 @@ class Runner(BaseRunner):
         with dead_workers_explained():
             return super().test()
 
-    def _choose_checkpoint(self):
+    def _choose_checkpoint(self) -> None:
         """Settles what the training goes on from, before anything is built that depends on its seed."""
         if not self._resume or self._has_loaded:
             return
@@ -74,9 +78,9 @@ class Runner(BaseRunner):
 
     def load_checkpoint(self,
                         filename: str,
-                        map_location: Union[str, Callable] = 'cpu',
+                        map_location: str | Callable = 'cpu',
                         strict: bool = True,
-                        revise_keys: list = ()) -> dict:
+                        revise_keys: list | None = None) -> dict:
         """Loads weights that fit the model; only knowledge bank and discriminator may be absent.
 
         Args:

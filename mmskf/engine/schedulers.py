@@ -1,4 +1,4 @@
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.optim import ReduceOnPlateauLR as BaseReduceOnPlateauLR
 
@@ -22,12 +22,12 @@ class ReduceOnPlateauLR(BaseReduceOnPlateauLR):
         KeyError: After the first validation, if it has no such score.
     """
 
-    def __init__(self, *args: Any, monitor: str, rule: Optional[str] = None, **kwargs: Any):
+    def __init__(self, *args: Any, monitor: str, rule: str | None = None, **kwargs: Any):
         if rule is None:
             rule = 'greater' if any(key.lower() in monitor.lower() for key in GREATER_IS_BETTER) else 'less'
         super().__init__(*args, monitor=monitor, rule=rule, **kwargs)
 
-    def step(self, metrics: Optional[Dict[str, float]] = None) -> None:
+    def step(self, metrics: dict[str, float] | None = None) -> None:
         """Takes the scores of a validation; without them it only counts."""
         if metrics is not None and self.monitor not in metrics:
             raise KeyError(f'param_scheduler: the validation has no score {self.monitor!r}, only '

@@ -1,4 +1,5 @@
 import os
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -17,6 +18,6 @@ class LocalVisBackend(BaseLocalVisBackend):
     """
 
     @force_init_env
-    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs) -> None:
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes a picture, (H, W, 3), uint8, RGB, as NAME_STEP.png."""
         mmcv.imwrite(mmcv.rgb2bgr(image), os.path.join(self._img_save_dir, f'{name}_{step}.png'))

@@ -4,16 +4,17 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Union
+from typing import IO
 
 from mmengine.dist import broadcast_object_list, is_main_process
 
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = '.training.lock'
 
@@ -23,7 +24,7 @@ class WorkDirInUseError(RuntimeError):
 
 
 @contextmanager
-def locked(work_dir: Union[str, Path], logger: logging.Logger) -> Iterator[None]:
+def locked(work_dir: str | Path, logger: logging.Logger) -> Iterator[None]:
     """Keeps other trainings out of a work dir while this one runs, on this machine and on others that share the disk.
 
     The system holds the lock and gives it up when the process ends, in whatever way. The file says who has it; where one was
@@ -37,11 +38,12 @@ def locked(work_dir: Union[str, Path], logger: logging.Logger) -> Iterator[None]
     Raises:
         WorkDirInUseError: If another process has it; names host, process and time.
     """
-    refusal, file = [None], None
+    refusal: list[str | None] = [None]
+    file: IO | None = None
     if is_main_process() and fcntl is not None:
         path = Path(work_dir) / LOCK
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, 'a+')
+        file = open(path, 'a+')  # noqa: SIM115, it is closed where the lock is given up
         file.seek(0)
         holder = _describe(file.read())
         try:
@@ -59,7 +61,8 @@ def locked(work_dir: Union[str, Path], logger: logging.Logger) -> Iterator[None]
         if refusal[0]:
             raise WorkDirInUseError(refusal[0])
         if file is not None:
-            _write(file, json.dumps(dict(host=socket.gethostname(), process=os.getpid(), since=time.strftime('%Y-%m-%d %H:%M:%S'))))
+            since = time.strftime('%Y-%m-%d %H:%M:%S')
+            _write(file, json.dumps(dict(host=socket.gethostname(), process=os.getpid(), since=since)))
         yield
     finally:
         if file is not None:
@@ -68,7 +71,7 @@ def locked(work_dir: Union[str, Path], logger: logging.Logger) -> Iterator[None]
             file.close()
 
 
-def _write(file, text: str):
+def _write(file: IO, text: str) -> None:
     file.truncate(0)
     file.write(text)
     file.flush()

@@ -1,9 +1,11 @@
+"""Metrics, named by their protocol."""
 from mmagic.evaluation import Evaluator
 
 from mmskf.registry import EVALUATOR
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .gt_mean import GTMean, gt_mean_gray, gt_mean_llflow
-from .image_metric import GREATER_IS_BETTER, LESS_IS_BETTER, NOT_MEASURED, ImageMetric, is_nan, to_float_rgb, to_uint8
+from .image_metric import GREATER_IS_BETTER, LESS_IS_BETTER, NOT_MEASURED, ImageMetric, is_nan
 from .lpips import LPIPS
 from .niqe import NIQE
 from .psnr_ssim import PSNR, SSIM
@@ -12,6 +14,18 @@ from .psnr_ssim import PSNR, SSIM
 EVALUATOR.register_module(module=Evaluator)
 
 __all__ = [
-    'GREATER_IS_BETTER', 'GTMean', 'ImageMetric', 'LESS_IS_BETTER', 'LPIPS', 'NIQE', 'NOT_MEASURED', 'PSNR', 'SSIM',
-    'gt_mean_gray', 'gt_mean_llflow', 'is_nan', 'to_float_rgb', 'to_uint8'
+    'GREATER_IS_BETTER',
+    'LESS_IS_BETTER',
+    'LPIPS',
+    'NIQE',
+    'NOT_MEASURED',
+    'PSNR',
+    'SSIM',
+    'GTMean',
+    'ImageMetric',
+    'gt_mean_gray',
+    'gt_mean_llflow',
+    'is_nan',
+    'to_float_rgb',
+    'to_uint8'
 ]

@@ -1,12 +1,18 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import cv2
 import numpy as np
+from torch import nn
+from torch.utils.data import DataLoader
 
 from mmskf.registry import METRICS
+from mmskf.utils.image import to_uint8
 
-from .image_metric import ImageMetric, to_uint8
+from .image_metric import ImageMetric
 
 
-def gt_mean_gray(pred, gt):
+def gt_mean_gray(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
     """Scales an output so that its mean gray value is that of the ground truth (KinD and many after it).
 
     Args:
@@ -22,7 +28,7 @@ def gt_mean_gray(pred, gt):
     return to_uint8(pred * ratio)
 
 
-def gt_mean_llflow(pred, gt):
+def gt_mean_llflow(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
     """The correction of LLFlow's test code, which SKF's LLFlow rows contain, oddities included.
 
     The ground truth's mean is of its gray image, with the weights of red and blue swapped; the output's is over all
@@ -39,11 +45,11 @@ def gt_mean_llflow(pred, gt):
     return np.clip(pred * ratio, 0, 255).astype(np.uint8)
 
 
-def _gray_mean(image, code):
+def _gray_mean(image: np.ndarray, code: int) -> float:
     return cv2.cvtColor(np.ascontiguousarray(image), code).mean(dtype=np.float64)
 
 
-CORRECTIONS = dict(gray=gt_mean_gray, llflow=gt_mean_llflow)
+CORRECTIONS: dict[str, Callable[..., np.ndarray]] = dict(gray=gt_mean_gray, llflow=gt_mean_llflow)
 
 
 @METRICS.register_module()
@@ -70,7 +76,7 @@ class GTMean(ImageMetric):
     """
     metric = 'GT-mean'
 
-    def __init__(self, metrics, mode='none', **kwargs):
+    def __init__(self, metrics: Sequence[dict | ImageMetric], mode: str = 'none', **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if mode not in ('none', *CORRECTIONS):
             raise ValueError(f'GTMean: mode is {mode!r}; it is one of "none", {", ".join(map(repr, CORRECTIONS))}')
@@ -81,14 +87,14 @@ class GTMean(ImageMetric):
                 raise TypeError(f'GTMean: {type(metric).__module__}.{type(metric).__name__} scores no single images; '
                                 'use PSNR, SSIM, LPIPS or NIQE of mmskf')
 
-    def prepare(self, module, dataloader):
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         super().prepare(module, dataloader)
         for metric in self.metrics:
             metric.prepare(module, dataloader)
 
-    def scores(self, pred, gt):
+    def scores(self, pred: np.ndarray, gt: np.ndarray | None) -> dict[str, float | None]:
         corrected = None if self.mode == 'none' else CORRECTIONS[self.mode](pred, gt)
-        scores = {}
+        scores: dict[str, float | None] = {}
         for metric in self.metrics:
             plain = metric.scores(pred, gt)
             scores.update(plain)

@@ -1,10 +1,13 @@
 import logging
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 from mmengine.logging import print_log
+
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 NOT_MEASURED = 'not measured'
 # Parts of the names of metrics, mmagic's included, by which hooks and schedulers know which of two scores is better.
@@ -12,26 +15,9 @@ GREATER_IS_BETTER = ('PSNR', 'SSIM', 'SNR')
 LESS_IS_BETTER = ('LPIPS', 'NIQE', 'MAE', 'MSE', 'SAD', 'FID', 'GradientError', 'ConnectivityError')
 
 
-def is_nan(score):
+def is_nan(score: Any) -> bool:
     """Whether a score of a report is that of something that could not be measured."""
     return isinstance(score, float) and math.isnan(score)
-
-
-def to_float_rgb(image):
-    """An image as it reaches a metric, made ready for scikit-image.
-
-    Args:
-        image (Tensor): (3, H, W), BGR, 0..255, any dtype and device.
-
-    Returns:
-        np.ndarray: (H, W, 3), RGB, float32, values unchanged.
-    """
-    return image.detach().to('cpu', torch.float32).numpy().transpose(1, 2, 0)[..., ::-1]
-
-
-def to_uint8(image):
-    """Rounds and clips an array with values 0..255 to uint8: what a saved PNG holds."""
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 class ImageMetric(BaseSampleWiseMetric):
@@ -55,16 +41,18 @@ class ImageMetric(BaseSampleWiseMetric):
         prefix (str, optional): Goes before the name in the report, as in 'prefix/PSNR'; tells data sets apart.
     """
 
+    metric: str
     default_prefix = ''  # no prefix, and no warning that there is none
     needs_gt = True
     #: When :meth:`measure` returns None, in words: ends the sentence 'these could not be measured: they are ...'.
-    unmeasurable = None
+    unmeasurable: str | None = None
 
-    def __init__(self, gt_key='gt_img', pred_key='pred_img', collect_device='cpu', prefix=None):
+    def __init__(self, gt_key: str = 'gt_img', pred_key: str = 'pred_img', collect_device: str = 'cpu',
+                 prefix: str | None = None) -> None:
         super().__init__(gt_key=gt_key, pred_key=pred_key, collect_device=collect_device, prefix=prefix)
-        self.image_scores = {}
+        self.image_scores: dict[str, dict[str, float | None]] = {}
 
-    def measure(self, pred, gt):
+    def measure(self, pred: np.ndarray, gt: np.ndarray | None) -> float | None:
         """Scores one image.
 
         Args:
@@ -76,7 +64,7 @@ class ImageMetric(BaseSampleWiseMetric):
         """
         raise NotImplementedError
 
-    def scores(self, pred, gt):
+    def scores(self, pred: np.ndarray, gt: np.ndarray | None) -> dict[str, float | None]:
         """Scores one image by name.
 
         Args:
@@ -88,7 +76,7 @@ class ImageMetric(BaseSampleWiseMetric):
         """
         return {self.metric: self.measure(to_uint8(pred), None if gt is None else to_uint8(gt))}
 
-    def process(self, data_batch, data_samples):
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Scores a batch.
 
         Args:
@@ -109,7 +97,7 @@ class ImageMetric(BaseSampleWiseMetric):
                 scores = {f'{name} ({note})': score for name, score in scores.items()}
             self.results.append(dict(path=path, scores=scores))
 
-    def _ground_truth(self, sample, path, shape):
+    def _ground_truth(self, sample: dict, path: str, shape: tuple[int, ...]) -> np.ndarray:
         if self.gt_key not in sample:
             raise KeyError(f'{self.metric} compares with ground truth, but the data sample of {path} has no '
                            f'"{self.gt_key}": give the data set a "gt" folder in data_prefix and load it, or '
@@ -121,7 +109,7 @@ class ImageMetric(BaseSampleWiseMetric):
                              'to be alike; check that the pair belongs together')
         return gt
 
-    def compute_metrics(self, results):
+    def compute_metrics(self, results: list[dict]) -> dict[str, float | str]:
         """Means over the images that could be measured.
 
         Args:
@@ -131,13 +119,13 @@ class ImageMetric(BaseSampleWiseMetric):
             dict[str, float]: Name -> mean, NaN where nothing could be measured.
         """
         self.image_scores = {result['path']: result['scores'] for result in results}
-        by_name = {}
+        by_name: dict[str, list[float | None]] = {}
         for result in results:
             for name, score in result['scores'].items():
                 by_name.setdefault(name, []).append(score)
         return {name: self._mean(name, values, results) for name, values in by_name.items()}
 
-    def _mean(self, name, values, results):
+    def _mean(self, name: str, values: list[float | None], results: list[dict]) -> float | str:
         measured = [value for value in values if value is not None]
         if self.unmeasurable and len(measured) < len(values):
             missing = [result['path'] for result in results if result['scores'][name] is None]

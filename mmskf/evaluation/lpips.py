@@ -1,10 +1,14 @@
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lpips
+import numpy as np
 import torch
 from mmengine.logging import print_log
+from torch import nn
+from torch.utils.data import DataLoader
 from torchvision.models import AlexNet_Weights
 
 from mmskf.registry import METRICS
@@ -13,7 +17,7 @@ from mmskf.weights import WeightsError, read_state_dict
 from .image_metric import NOT_MEASURED, ImageMetric
 
 
-def load_alexnet_lpips(backbone_weights):
+def load_alexnet_lpips(backbone_weights: str | Path) -> lpips.LPIPS:
     """The ``lpips`` package's AlexNet model with a backbone from a file; nothing is downloaded.
 
     Args:
@@ -63,7 +67,7 @@ class LPIPS(ImageMetric):
     """
     metric = 'LPIPS'
 
-    def __init__(self, backbone_weights=None, required=False, **kwargs):
+    def __init__(self, backbone_weights: str | Path | None = None, required: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         file_name = AlexNet_Weights.IMAGENET1K_V1.url.rsplit('/', 1)[-1]
         path = Path(backbone_weights or Path(torch.hub.get_dir(), 'checkpoints', file_name))
@@ -78,15 +82,15 @@ class LPIPS(ImageMetric):
             raise FileNotFoundError(message)
         print_log(f'LPIPS will be reported as "{NOT_MEASURED}": {message}', logger='current', level=logging.WARNING)
 
-    def prepare(self, module, dataloader):
+    def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         super().prepare(module, dataloader)
         if self.model is not None:
             self.model.to(self.data_preprocessor.device)
 
     @torch.no_grad()
-    def measure(self, pred, gt):
+    def measure(self, pred: np.ndarray, gt: np.ndarray | None) -> float | None:
         if self.model is None or min(pred.shape[:2]) < SMALLEST:
             return None
         device = self.model.lin0.model[-1].weight.device
-        pred, gt = (torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1 for image in (pred, gt))
-        return self.model(pred, gt).item()
+        images = (torch.from_numpy(image).to(device).permute(2, 0, 1)[None] / 127.5 - 1 for image in (pred, gt))
+        return self.model(*images).item()

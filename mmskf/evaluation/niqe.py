@@ -1,4 +1,5 @@
 import warnings
+from typing import Any
 
 import numpy as np
 from mmagic.evaluation.metrics.niqe import niqe
@@ -30,13 +31,13 @@ class NIQE(ImageMetric):
     needs_gt = False
     unmeasurable = f'smaller than two blocks of {BLOCK}x{BLOCK} pixels or flat'
 
-    def __init__(self, convert_to='y', **kwargs):
+    def __init__(self, convert_to: str = 'y', **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if convert_to not in ('y', 'gray'):
             raise ValueError(f'NIQE: convert_to is {convert_to!r}; it is "y" or "gray"')
         self.convert_to = convert_to
 
-    def measure(self, pred, gt=None):
+    def measure(self, pred: np.ndarray, gt: np.ndarray | None = None) -> float | None:
         height, width = pred.shape[:2]
         if (height // BLOCK) * (width // BLOCK) < 2:
             return None

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 from skimage.metrics import mean_squared_error, structural_similarity
 
 from mmskf.registry import METRICS
@@ -16,7 +17,7 @@ class PSNR(ImageMetric):
     """
     metric = 'PSNR'
 
-    def measure(self, pred, gt):
+    def measure(self, pred: np.ndarray, gt: np.ndarray | None) -> float | None:
         error = mean_squared_error(gt, pred)
         return 10 * math.log10(255**2 / error) if error > 0 else math.inf
 
@@ -32,7 +33,7 @@ class SSIM(ImageMetric):
     metric = 'SSIM'
     unmeasurable = 'smaller than the window of 7x7 pixels'
 
-    def measure(self, pred, gt):
+    def measure(self, pred: np.ndarray, gt: np.ndarray | None) -> float | None:
         if min(pred.shape[:2]) < 7:
             return None
         return float(structural_similarity(gt, pred, win_size=7, channel_axis=-1, data_range=255))

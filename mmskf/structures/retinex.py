@@ -34,4 +34,4 @@ class Restoration(NamedTuple):
     """The enhanced image (N, 3, H, W), its restored reflectance and what that should be (KinD); no target in testing."""
     image: Tensor
     reflectance: Tensor
-    target: Tensor = None
+    target: Tensor | None = None

@@ -1,6 +1,7 @@
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Sequence
+from typing import Literal
 
 from torch import Tensor
 
@@ -32,6 +33,11 @@ class SemanticPrior:
         vars(detached)['labels'] = self.labels
         return detached
 
-    def source(self, key) -> Tensor:
+    def source(self, key: int | Literal['logits']) -> Tensor:
         """The map that an SE module names as its source: the index of a feature, or 'logits'."""
         return self.logits if key == 'logits' else self.features[key]
+
+
+#: What a generator is given: a prior, the knowledge bank itself (image -> prior) where the generator is to ask for the prior of
+#: an image that it makes, or nothing.
+Prior = SemanticPrior | Callable[[Tensor], SemanticPrior] | None

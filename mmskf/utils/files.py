@@ -1,9 +1,10 @@
 """Writing files so that a crash, a full disk or a second look never meets half a file."""
 import itertools
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Iterator, Union
+from typing import IO, Any
 
 from mmengine.fileio import LocalBackend
 
@@ -13,7 +14,7 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def atomic_open(path: Union[str, Path], mode: str = 'wb', **kwargs: Any) -> Iterator[IO]:
+def atomic_open(path: str | Path, mode: str = 'wb', **kwargs: Any) -> Iterator[IO]:
     """Opens a file to be written; it gets its name when all of it is on the disk, and never where an error comes between.
 
     A file that had this name stays as it was until then. Folders are made. Devices and pipes are written to directly.
@@ -47,7 +48,7 @@ def atomic_open(path: Union[str, Path], mode: str = 'wb', **kwargs: Any) -> Iter
         part.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path):
+def _sync_folder(folder: Path) -> None:
     """Makes a renaming survive a crash of the machine, where the system can."""
     try:
         handle = os.open(folder, os.O_RDONLY)
@@ -61,7 +62,7 @@ def _sync_folder(folder: Path):
         os.close(handle)
 
 
-def remove_parts(folder: Union[str, Path]):
+def remove_parts(folder: str | Path) -> None:
     """Removes what killed processes have left of files that they were writing; none may be writing there now."""
     for part in Path(folder).glob(f'.*{PART}'):
         part.unlink(missing_ok=True)
@@ -70,12 +71,12 @@ def remove_parts(folder: Union[str, Path]):
 class AtomicLocalBackend(LocalBackend):
     """mmengine's access to local files, through which it and mmcv write checkpoints, pictures and dumps: whole or not."""
 
-    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+    def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes bytes, see :func:`atomic_open`."""
         with atomic_open(filepath) as file:
             file.write(obj)
 
-    def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = 'utf-8') -> None:
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
         """Writes text, see :func:`atomic_open`."""
         with atomic_open(filepath, 'w', encoding=encoding) as file:
             file.write(obj)

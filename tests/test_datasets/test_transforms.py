@@ -54,7 +54,7 @@ def test_gray_is_replicated(tmp_path, rgb):
 
 @pytest.mark.parametrize('channels', [2, 4])
 def test_alpha_is_dropped(tmp_path, rgb, channels):
-    alpha = np.full(rgb.shape[:2] + (1, ), 3, np.uint8)
+    alpha = np.full((*rgb.shape[:2], 1), 3, np.uint8)
     Image.fromarray(np.concatenate([rgb[..., :channels - 1], alpha], axis=2)).save(tmp_path / 'alpha.png')
     expected = rgb if channels == 4 else np.repeat(rgb[..., :1], 3, axis=2)
     assert np.array_equal(load(tmp_path / 'alpha.png'), expected)
@@ -115,7 +115,7 @@ def test_limit_of_pixels(tmp_path):
     header = bytes([8, 0, 64, 0, 64])  # bits, height, width of the frame
     assert content.count(header) == 1
     (tmp_path / 'a.jpg').write_bytes(content.replace(header, bytes([8, 64816 >> 8, 64816 & 255, 0, 64])))
-    with pytest.raises(ValueError, match='a.jpg is 64x64816, 4,148,224 pixels, and the limit is 1,000,000.*max_pixels of LoadImage'):
+    with pytest.raises(ValueError, match='a.jpg is 64x64816, 4,148,224 pixels, and the limit is 1,000,000.*max_pixels'):
         LoadImage('img', max_pixels=10**6)(dict(img_path=str(tmp_path / 'a.jpg')))
     Image.new('1', (20000, 10000)).save(tmp_path / 'large.png')
     with pytest.raises(ValueError, match='large.png is 20000x10000, 200,000,000 pixels, and the limit is 100,000,000'):

@@ -41,8 +41,8 @@ def train(tmp_path, pairs):
             config = dict(
                 val_cfg=dict(type='mmagic.MultiValLoop'), val_dataloader=loader(pairs),
                 val_evaluator=[dict(type='Scripted', name=name) for name in scripts])
-        runner = runner_for_training(tmp_path / work_dir, pairs, hooks, iterations, checkpoint={'interval': 1, **(checkpoint or {})},
-                                     **config)
+        checkpoint = {'interval': 1, **(checkpoint or {})}
+        runner = runner_for_training(tmp_path / work_dir, pairs, hooks, iterations, checkpoint=checkpoint, **config)
         if scripts:
             runner._train_loop['val_interval'] = 1
         return runner
@@ -155,7 +155,7 @@ def test_not_measured_is_nan_for_machines_and_words_for_people(tmp_path, train):
     table = tmp_path / 'scores.csv'
     runner = train(None, [dict(type='PerImageScoresHook', out_file=str(table), val=True)], 1, LPIPS=[None], PSNR=[1.5])
     runner.train()
-    rows = list(csv.reader(open(tmp_path / 'scores_iter_1.csv')))
+    rows = list(csv.reader((tmp_path / 'scores_iter_1.csv').read_text().splitlines()))
     assert rows == [['image', 'LPIPS', 'PSNR'], ['a', 'not measured', '1.500000'], ['mean', 'not measured', '1.500000']]
     record = json.loads(next((tmp_path / 'work').glob('*/vis_data/scalars.json')).read_text().splitlines()[-1])
     assert math.isnan(record['LPIPS']) and record['PSNR'] == 1.5

@@ -99,7 +99,7 @@ def test_a_new_work_dir_starts_at_the_beginning_and_says_so(pairs, tmp_path):
 
 def test_resume_auto_starts_from_load_from_where_there_is_no_checkpoint_yet(pairs, trained, tmp_path):
     """And goes on from its own checkpoint as soon as there is one."""
-    for iterations, text in ((1, 'Load checkpoint from'), (3, 'goes on from')):
+    for iterations in (1, 3):
         runner = runner_for_training(tmp_path / 'work', pairs, iterations=iterations, log_level='INFO', resume='auto',
                                      load_from=str(trained / 'iter_4.pth'))
         runner.train()
@@ -119,17 +119,17 @@ def test_an_unseeded_training_goes_on_with_its_seed(pairs, tmp_path):
 def test_weights_alone_are_nothing_to_go_on_from(pairs, trained, tmp_path):
     weights = torch.load(trained / 'iter_4.pth')['state_dict']
     torch.save(dict(state_dict=weights), tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='weights.pth holds no state of a training .no meta.*load_from'.replace('.no', '.it has no')):
+    with pytest.raises(ValueError, match='weights.pth holds no state of a training .it has no meta.*load_from'):
         runner_for_training(tmp_path / 'work', pairs, resume=True, load_from=str(tmp_path / 'weights.pth')).train()
 
 
 @pytest.mark.parametrize('weights, message', [
-    (dict(net=torch.zeros(1)), 'other.pth holds the weights of another model: 2 keys are missing.*Nothing fits.*official_to_mmskf'),
+    (dict(net=torch.zeros(1)), 'other.pth holds the weights of another model: 2 keys are missing.*Nothing fits.*official_to_m'),
     ({}, 'holds no weights'),
     ({'generator.weight': torch.zeros(3, 3, 1, 1)},
      r'1 keys are missing \(such as generator.bias\). 1 of the 2 tensors of this model fit, 75.0% .*--partial'),
-    ({'generator.weight': torch.zeros(3, 3, 1, 1), 'generator.bias': torch.full((3, ), torch.nan)}, 'generator.bias in it has 3 of'),
-    ({'generator.weight': torch.zeros(3, 3, 1, 1), 'generator.bias': torch.zeros(3, dtype=torch.int64)}, 'generator.bias in it has int'),
+    ({'generator.bias': torch.full((3, ), torch.nan)}, 'generator.bias in it has 3 of 3 numbers that are NaN'),
+    ({'generator.bias': torch.zeros(3, dtype=torch.int64)}, 'generator.bias in it has integers'),
 ])
 def test_load_from_is_as_strict_as_testing(pairs, tmp_path, weights, message):
     torch.save(dict(state_dict=weights), tmp_path / 'other.pth')
@@ -241,10 +241,8 @@ class Dies(torch.utils.data.Dataset):
 
 
 def test_a_dead_worker():
-    with pytest.raises(RuntimeError, match=r'^A worker of a data loader \(process \d+\) died: it (is killed by signal: Killed|exited '
-                                           'unexpectedly). Where nobody killed it, memory ran out: .*--resume$'):
-        with dead_workers_explained():
-            list(torch.utils.data.DataLoader(Dies(), num_workers=1, timeout=0))
-    with pytest.raises(RuntimeError, match='^other$'):
-        with dead_workers_explained():
-            raise RuntimeError('other')
+    expected = r'^A worker of a data loader \(process \d+\) died: it (is killed by signal|exited unexpectedly).* --resume$'
+    with pytest.raises(RuntimeError, match=expected), dead_workers_explained():
+        list(torch.utils.data.DataLoader(Dies(), num_workers=1))
+    with pytest.raises(RuntimeError, match='^other$'), dead_workers_explained():
+        raise RuntimeError('other')

@@ -108,6 +108,6 @@ def test_a_damaged_file_is_named(tmp_path, backbone):
 
 
 def test_gt_mean_of_lpips(backbone, images):
-    pred, gt = images
+    _, gt = images
     report = evaluate(GTMean([LPIPS(backbone_weights=backbone)], mode='gray'), sample(gt * 0.5, gt))
     assert report['LPIPS (gray GT-mean)'] < report['LPIPS']

@@ -16,7 +16,8 @@ def module(tool):
 def test_pages_are_up_to_date(module, capsys):
     """After a change of the index: python tools/analysis_tools/model_tables.py"""
     assert module.main(['--check']) == 0, capsys.readouterr().out
-    assert len(list(config_root().glob('*/README.md'))) == len(list(config_root().glob('*/metafile.yml'))) == 7
+    folders = {path.parent for path in config_root().glob('*/metafile.yml')}
+    assert folders == {path.parent for path in config_root().glob('*/README.md')} and len(folders) >= 8
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def table(run):
 
 
 def test_one_failed_row_does_not_lose_the_others_and_alone_is_run_again(table):
-    folder, failures, broken, trained = table
+    _, failures, broken, trained = table
     assert failures == (1, 0)
     lines = [line for line in broken.splitlines() if line.startswith('| ablation') or line.startswith('| baseline')]
     assert ['failed: out of memory' in line for line in lines] == [False, False, False, True, False]

@@ -8,7 +8,7 @@ from PIL import Image
 from mmskf.datasets import EnhancementDataset, linear_to_srgb, srgb_to_linear
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tools' / 'dataset_converters'))
-import synthesize_low_light  # noqa: E402
+import synthesize_low_light
 
 
 @pytest.fixture

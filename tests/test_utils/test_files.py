@@ -42,10 +42,8 @@ def _umask():
 
 def test_an_error_between_leaves_what_was_there(tmp_path):
     (tmp_path / 'a').write_text('old')
-    with pytest.raises(KeyError):
-        with atomic_open(tmp_path / 'a', 'w') as file:
-            file.write('half')
-            raise KeyError
+    with pytest.raises(TypeError), atomic_open(tmp_path / 'a', 'w') as file:
+        file.writelines(['half', 1])
     assert (tmp_path / 'a').read_text() == 'old' and os.listdir(tmp_path) == ['a']
 
 

@@ -1,10 +1,14 @@
 """How much each loss term pulls at the enhanced image: ``gradient_share.py configs/skf/drbn_skf_lol.py CHECKPOINT``.
 
 The paper gives no weights for its terms. mmskf chooses them so that the SCH loss has 5 to 20 % of the reconstruction loss's
-gradient norm on the output, on real pairs and with a network that is trained.
+gradient norm on the output, on real pairs and with a network that is trained. For a new method there is no checkpoint yet, and
+its weights are needed to train one: ``--warm-up 200`` in place of CHECKPOINT first trains so many iterations with the
+reconstruction loss alone; a method that is trained in stages shares them out among its stages.
 """
 import argparse
+import copy
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 
 import torch
 from mmengine.config import DictAction
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.utils import track_iter_progress
+from mmengine.utils import ProgressBar, track_iter_progress
 from prettytable import PrettyTable
 
 from mmskf.apis import init_model, load_config, train_dataloader
@@ -22,12 +27,51 @@ from mmskf.apis import init_model, load_config, train_dataloader
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compare the gradients of the loss terms on the enhanced image')
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('checkpoint', help='path or URL of the weights')
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument('checkpoint', nargs='?', help='path or URL of the weights')
+    start.add_argument('--warm-up', type=int, metavar='ITERATIONS',
+                       help='start from random weights, and train them so long with the reconstruction loss alone')
     parser.add_argument('--data-root', help="where the images lie (default: the config's)")
     parser.add_argument('--batches', type=int, default=16, help='training batches to average over (default: 16)')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
     return parser.parse_args(args)
+
+
+def warm_up(cfg, iterations):
+    """Trains a model of the config from random weights, without the losses of SKF; its SE modules take part.
+
+    Returns:
+        dict[str, Tensor]: The weights of its generator.
+    """
+    cfg = copy.deepcopy(cfg)
+    cfg.model.update(sch_loss=None, sa_loss=None, discriminator=None, loss_input='lq', sch_interval=1)
+    if not cfg.model.generator.get('se'):
+        cfg.model.skb = None
+    stages = cfg.train_cfg.get('stages')
+    for stage in stages or []:
+        stage.iters = -(-iterations // len(stages))
+    if not stages:
+        cfg.train_cfg.max_iters = iterations
+    for loop in ('val', 'test'):
+        cfg.update({f'{loop}_{part}': None for part in ('cfg', 'dataloader', 'evaluator')})
+    cfg.update(param_scheduler=None, visualizer=None, log_level='WARNING', custom_hooks=[dict(type='NonFiniteLossHook')])
+    cfg.default_hooks.update(checkpoint=None, param_scheduler=None)
+    with tempfile.TemporaryDirectory() as folder:
+        cfg.work_dir = folder
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(Progress(sum(stage.iters for stage in stages) if stages else iterations))
+        return runner.train().generator.state_dict()
+
+
+class Progress(Hook):
+    """A bar for a training whose log is off."""
+
+    def __init__(self, iterations):
+        self.bar = ProgressBar(iterations)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.bar.update()
 
 
 def gradient_norms(model, data):
@@ -60,6 +104,8 @@ def main(args=None):
     args = parse_args(args)
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     model = init_model(cfg, args.checkpoint, args.device).train()
+    if args.warm_up:
+        model.generator.load_state_dict(warm_up(cfg, args.warm_up))
     batches = iter(Runner.build_dataloader(train_dataloader(cfg), seed=0))
     totals = defaultdict(lambda: torch.zeros(2))
     for _ in track_iter_progress(range(args.batches)):

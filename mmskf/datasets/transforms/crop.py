@@ -1,4 +1,4 @@
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmagic.datasets.transforms import FixedCrop
 
@@ -18,7 +18,7 @@ class RandomCrop(FixedCrop):
         ValueError: If an image is smaller than the square; it names the file.
     """
 
-    def __init__(self, keys: Sequence[str], crop_size: int):
+    def __init__(self, keys: Sequence[str], crop_size: int) -> None:
         super().__init__(keys, (crop_size, crop_size))
 
     def transform(self, results: dict) -> dict:

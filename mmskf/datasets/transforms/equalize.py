@@ -23,7 +23,7 @@ class AppendEqualized(BaseTransform):
         key (str): Which image. Defaults to 'img'.
     """
 
-    def __init__(self, key: str = 'img'):
+    def __init__(self, key: str = 'img') -> None:
         self.key = key
 
     def transform(self, results: dict) -> dict:

@@ -1,6 +1,5 @@
 import io
 import threading
-from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -8,35 +7,7 @@ from mmengine import fileio
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mmskf.registry import TRANSFORMS
-
-
-def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
-    """Turns an image array of any common kind into 8-bit RGB.
-
-    Gray is spread over three channels; alpha is dropped without blending; of 16 bits the high byte is kept, so that an 8-bit
-    image stored with 16 bits (v * 257) comes back as it was.
-
-    Args:
-        array (np.ndarray): (H, W) or (H, W, 1, 3 or 4), RGB, integers of 8 or 16 bits.
-        name (str): What it is, for the error.
-
-    Returns:
-        np.ndarray: uint8 (H, W, 3), RGB.
-
-    Raises:
-        ValueError: For other shapes or kinds of numbers.
-    """
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        raise ValueError(f'{name} has the shape {array.shape}, expected an image: (H, W), or (H, W, 1, 3 or 4)')
-    if array.dtype.kind not in 'iu' or array.size and (array.min() < 0 or array.max() > 65535):
-        raise ValueError(f'{name} holds {array.dtype} values in [{array.min():g}, {array.max():g}], expected an image of 8 or '
-                         '16 bits a channel (uint8 or uint16)')
-    if array.dtype != np.uint8:
-        array = (array >> 8).astype(np.uint8)
-    return np.repeat(array, 3, axis=2) if array.shape[2] == 1 else array[..., :3]
-
+from mmskf.utils.image import to_rgb8
 
 # What is decoded, whatever the file is called. Others of Pillow's start programs (EPS: Ghostscript) or are no photographs.
 FORMATS = ('BMP', 'GIF', 'JPEG', 'PNG', 'PPM', 'TIFF', 'WEBP')
@@ -68,20 +39,20 @@ def decode_image(content: bytes, name: str, max_pixels: int = MAX_PIXELS) -> np.
             width, height = image.size
             array = None
             if width * height <= max_pixels:
-                image = ImageOps.exif_transpose(image)
+                upright = ImageOps.exif_transpose(image)
                 # Pillow has no conversion that scales: 'I;16' (or 'I', in its older versions) would be clipped at 255.
                 # A copy, since flips work in place and the memory of a picture of Pillow is read-only.
-                array = np.array(image if image.mode[0] in 'IF' else image.convert('RGB'))
+                array = np.array(upright if upright.mode[0] in 'IF' else upright.convert('RGB'))
     except UnidentifiedImageError as error:
-        raise OSError(f'{name} cannot be read as an image (it is none of {", ".join(FORMATS)}): the file is damaged or incomplete, '
-                      'or of another kind; convert it, or take it out of the data set') from error
+        raise OSError(f'{name} cannot be read as an image (it is none of {", ".join(FORMATS)}): the file is damaged or '
+                      'incomplete, or of another kind; convert it, or take it out of the data set') from error
     # Pillow's decoders each raise their own: SyntaxError for a broken PNG, struct.error, EOFError...
     except Exception as error:
         raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
                       'where it came, or take it out of the data set') from error
     if array is None:
-        raise ValueError(f'{name} is {width}x{height}, {width * height:,} pixels, and the limit is {max_pixels:,}: a small file can '
-                         'say so by mistake or to do harm; where it is right, raise max_pixels of LoadImage')
+        raise ValueError(f'{name} is {width}x{height}, {width * height:,} pixels, and the limit is {max_pixels:,}: a small file '
+                         'can say so by mistake or to do harm; where it is right, raise max_pixels of LoadImage')
     return to_rgb8(array, name)
 
 
@@ -121,7 +92,7 @@ class LoadImage(BaseTransform):
         ValueError: If the image is too large or has neither 8 nor 16 bits a channel, or the sizes of the pair differ.
     """
 
-    def __init__(self, key: str, same_size_as: Optional[str] = None, backend_args: Optional[dict] = None,
+    def __init__(self, key: str, same_size_as: str | None = None, backend_args: dict | None = None,
                  max_pixels: int = MAX_PIXELS):
         self.max_pixels = max_pixels
         self.key = key
@@ -141,7 +112,7 @@ class LoadImage(BaseTransform):
             self._check_size(results)
         return results
 
-    def _check_size(self, results):
+    def _check_size(self, results: dict) -> None:
         height, width = results[self.key].shape[:2]
         other_height, other_width = results[self.same_size_as].shape[:2]
         if (height, width) != (other_height, other_width):

@@ -1,4 +1,4 @@
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -20,7 +20,7 @@ class StretchRange(BaseTransform):
         keys (Sequence[str]): Images of values in 0..255, each stretched by itself.
     """
 
-    def __init__(self, keys: Sequence[str]):
+    def __init__(self, keys: Sequence[str]) -> None:
         self.keys = keys
 
     def transform(self, results: dict) -> dict:

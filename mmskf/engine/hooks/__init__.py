@@ -1,3 +1,4 @@
+"""Hooks of training, validation and testing."""
 from .checkpoint_hook import CheckpointHook
 from .early_stopping_hook import EarlyStoppingHook
 from .interrupt_hook import InterruptHook

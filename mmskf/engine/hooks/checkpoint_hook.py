@@ -1,4 +1,3 @@
-from typing import Dict, List, Optional
 
 from mmengine import fileio
 from mmengine.dist import is_main_process
@@ -30,7 +29,7 @@ class CheckpointHook(BaseCheckpointHook):
             for folder in {self.out_dir, runner.work_dir}:
                 remove_parts(folder)
 
-    def save(self, runner: Runner, step: int):
+    def save(self, runner: Runner, step: int) -> None:
         """Saves the state after iteration (or epoch) ``step``, unless that was the last thing saved."""
         if self.last_ckpt is None or not self.last_ckpt.endswith(self.filename_tmpl.format(step)):
             self._save_checkpoint_with_step(runner, step, meta=dict(epoch=runner.epoch, iter=step))
@@ -59,7 +58,7 @@ class CheckpointHook(BaseCheckpointHook):
             fileio.put_text(self.last_ckpt, fileio.join_path(runner.work_dir, 'last_checkpoint'))
             self._remove(outdated)
 
-    def _save_best_checkpoint(self, runner: Runner, metrics: Dict[str, float]) -> None:
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
         if not self.save_best:
             return
         measured = {name: value for name, value in metrics.items() if not is_nan(value)}
@@ -82,10 +81,10 @@ class CheckpointHook(BaseCheckpointHook):
         if is_main_process():
             self._remove(replaced)
 
-    def _best_paths(self) -> Dict[str, Optional[str]]:
+    def _best_paths(self) -> dict[str, str | None]:
         return {'': self.best_ckpt_path} if len(self.key_indicators) == 1 else dict(self.best_ckpt_path_dict)
 
-    def _set_best_paths(self, paths: Dict[str, Optional[str]]):
+    def _set_best_paths(self, paths: dict[str, str | None]) -> None:
         if len(self.key_indicators) == 1:
             self.best_ckpt_path = paths['']
         else:
@@ -94,7 +93,7 @@ class CheckpointHook(BaseCheckpointHook):
     def _path(self, name: str) -> str:
         return self.file_backend.join_path(self.out_dir, name)
 
-    def _remove(self, paths: List[str]):
+    def _remove(self, paths: list[str]) -> None:
         for path in paths:
             if self.file_backend.isdir(path):  # as deepspeed saves them
                 self.file_backend.rmtree(path)

@@ -1,4 +1,3 @@
-from typing import Dict
 
 from mmengine.hooks import EarlyStoppingHook as BaseEarlyStoppingHook
 from mmengine.runner import Runner
@@ -20,6 +19,8 @@ class EarlyStoppingHook(BaseEarlyStoppingHook):
         **kwargs: See ``mmengine.hooks.EarlyStoppingHook``.
     """
     priority = 'LOW'  # before CheckpointHook
+    wait_count: int
+    best_score: float
     _default_greater_keys = [*BaseEarlyStoppingHook._default_greater_keys, *GREATER_IS_BETTER]
     _default_less_keys = [*BaseEarlyStoppingHook._default_less_keys, *LESS_IS_BETTER]
 
@@ -30,7 +31,7 @@ class EarlyStoppingHook(BaseEarlyStoppingHook):
             self.wait_count = state.get('wait_count', self.wait_count)
             self.best_score = state.get('best_score', self.best_score)
 
-    def after_val_epoch(self, runner: Runner, metrics: Dict[str, float]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Decides whether to stop the training."""
         if is_nan(metrics.get(self.monitor)):
             runner.logger.warning(f'EarlyStoppingHook: {self.monitor} could not be measured, and decides nothing')

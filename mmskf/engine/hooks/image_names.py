@@ -1,7 +1,8 @@
 import os
+from collections.abc import Iterable
 
 
-def names_below_common_folder(paths):
+def names_below_common_folder(paths: Iterable[str]) -> dict[str, str]:
     """Shortest names that tell images apart: paths relative to the deepest folder that holds them all.
 
     Args:

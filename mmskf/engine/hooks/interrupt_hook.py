@@ -4,7 +4,9 @@ import signal
 import sys
 import threading
 import time
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, is_distributed, is_main_process
@@ -32,9 +34,9 @@ class InterruptHook(Hook):
     """
     priority = 'LOWEST'  # after CheckpointHook
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.signal = 0  # the one that was received
-        self.process: Optional[int] = None
+        self.process: int | None = None
         self.since = 0.
 
     def before_train(self, runner: Runner) -> None:
@@ -44,7 +46,7 @@ class InterruptHook(Hook):
             for number in SIGNALS:
                 signal.signal(number, self._receive)
 
-    def _receive(self, number: int, frame) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:  # a worker of a data loader, which has inherited this
             return
         if self.signal and time.monotonic() - self.since < ECHO:
@@ -60,14 +62,14 @@ class InterruptHook(Hook):
             os.write(2, f'\n{signal.Signals(number).name}: a checkpoint will be saved after this iteration. Once more stops at '
                         'once, without it.\n'.encode())
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Stops after an iteration."""
         told = torch.tensor(self.signal)
         all_reduce(told, 'max')
         if told:
             self._stop(runner, runner.iter + 1, int(told))
 
-    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+    def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Stops in a validation; several processes would not be at the same image."""
         if self.signal and self.process and not is_distributed():
             runner.message_hub.update_info('iter_validated', 0)
@@ -77,7 +79,7 @@ class InterruptHook(Hook):
         """Listens no more; the Runner restores what was before."""
         self.process = None
 
-    def _stop(self, runner: Runner, step: int, number: int):
+    def _stop(self, runner: Runner, step: int, number: int) -> None:
         hook = next((hook for hook in runner.hooks if isinstance(hook, BaseCheckpointHook)), None)
         if hook is None or hook.by_epoch:
             saved = 'no checkpoint is saved' + ('' if hook is None else ' within an epoch')
@@ -85,14 +87,14 @@ class InterruptHook(Hook):
             hook.save(runner, step)
             saved = f'it is saved in {hook.last_ckpt}'
         barrier()
-        runner.logger.info(f'{signal.Signals(number).name}: the training stops after iteration {step} of {runner.max_iters}; {saved}. '
-                           f'Go on with: {resume_command(sys.argv)}')
+        runner.logger.info(f'{signal.Signals(number).name}: the training stops after iteration {step} of {runner.max_iters}; '
+                           f'{saved}. Go on with: {resume_command(sys.argv)}')
         raise SystemExit(128 + number)
 
 
 def resume_command(argv: Sequence[str]) -> str:
     """The command line that goes on with the training that ``argv`` started: the same, and --resume."""
-    kept: List[str] = []
+    kept: list[str] = []
     skip = False
     for argument in argv:
         if skip and not argument.startswith('-'):  # the value of --resume

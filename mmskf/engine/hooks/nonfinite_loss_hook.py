@@ -1,10 +1,14 @@
 import math
 import os
+from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
 
 from mmskf.registry import HOOKS
 
@@ -23,7 +27,8 @@ class NonFiniteLossHook(Hook):
     """
     priority = 'ABOVE_NORMAL'
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
         """Stops on a loss or weight that is not finite."""
         losses = {name: torch.as_tensor(value).item() for name, value in (outputs or {}).items() if 'loss' in name}
         found = [f'{name} is {value}' for name, value in losses.items() if not math.isfinite(value)]
@@ -33,10 +38,10 @@ class NonFiniteLossHook(Hook):
         stop = torch.tensor(bool(found), dtype=torch.int32)
         all_reduce(stop, 'max')
         if stop:
-            found = dict.fromkeys(sum(all_gather_object(found), []))
-            raise FloatingPointError(f'Iteration {runner.iter + 1}: {", ".join(found)}. {self._way_out(runner)}')
+            everywhere = dict.fromkeys(chain.from_iterable(all_gather_object(found)))
+            raise FloatingPointError(f'Iteration {runner.iter + 1}: {", ".join(everywhere)}. {self._way_out(runner)}')
 
-    def before_save_checkpoint(self, runner, checkpoint):
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuses a checkpoint with weights that are not finite, whoever asks for it."""
         weights = {name: value for name, value in checkpoint['state_dict'].items() if value.is_floating_point()}
         if not all_finite(weights):
@@ -44,7 +49,7 @@ class NonFiniteLossHook(Hook):
                 f'A checkpoint was to be saved with {_name_nonfinite(weights)}. {self._way_out(runner)}')
 
     @staticmethod
-    def _way_out(runner):
+    def _way_out(runner: Runner) -> str:
         pointer = os.path.join(runner.work_dir, 'last_checkpoint')
         advice = 'A lower learning rate, clip_grad in optim_wrapper, or training without --amp often helps.'
         if not os.path.exists(pointer):
@@ -53,13 +58,13 @@ class NonFiniteLossHook(Hook):
             return f'The training stops; the last good checkpoint is {file.read().strip()}. {advice}'
 
 
-def trained_weights(model):
+def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name -> parameter of everything that is trained; a model in a distributed wrapper has its own names."""
-    model = model.module if is_model_wrapper(model) else model
+    model = model.get_submodule('module') if is_model_wrapper(model) else model
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def all_finite(weights):
+def all_finite(weights: Mapping[str, Tensor]) -> bool:
     """Whether a dict of tensors holds only finite numbers.
 
     A sum is finite only if its terms are: one pass without a copy, and one wait for the device instead of one per tensor.
@@ -67,7 +72,7 @@ def all_finite(weights):
     return bool(torch.stack([weight.sum(dtype=torch.float32) for weight in weights.values()]).isfinite().all())
 
 
-def _name_nonfinite(weights):
+def _name_nonfinite(weights: Mapping[str, Tensor]) -> str:
     names = [name for name, weight in weights.items() if not weight.isfinite().all()]
     more = f' and {len(names) - 1} more' if names[1:] else ''
     return f'NaN or infinite numbers in {names[0]}{more}'

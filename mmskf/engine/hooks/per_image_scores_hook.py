@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
 
 from mmskf.evaluation import NOT_MEASURED, ImageMetric, is_nan
 from mmskf.registry import HOOKS
@@ -27,23 +28,24 @@ class PerImageScoresHook(Hook):
             ('scores_iter_1000.csv'). Defaults to False.
     """
 
-    def __init__(self, out_file, val=False):
+    def __init__(self, out_file: str | Path, val: bool = False) -> None:
         self.out_file = Path(out_file)
         self.val = val
 
-    def after_test_epoch(self, runner, metrics=None):
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Writes the file of a test."""
         self._write(runner.test_loop, metrics, self.out_file)
 
-    def after_val_epoch(self, runner, metrics=None):
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Writes the file of a validation."""
         if self.val:
             self._write(runner.val_loop, metrics,
                         self.out_file.with_name(f'{self.out_file.stem}_iter_{runner.iter}{self.out_file.suffix}'))
 
     @master_only
-    def _write(self, loop, means, out_file):
-        columns, rows = [], {}
+    def _write(self, loop: BaseLoop, means: dict, out_file: Path) -> None:
+        columns: list[str] = []
+        rows: dict[str, dict[str, float | None]] = {}
         for evaluator in loop.evaluators:
             for metric in evaluator.metrics or []:
                 if not isinstance(metric, ImageMetric):
@@ -62,11 +64,11 @@ class PerImageScoresHook(Hook):
             writer.writerow(['mean', *(_cell(means[column]) for column in columns)])
 
 
-def _natural_order(item):
+def _natural_order(item: tuple[str, str]) -> list[int | str]:
     return [int(part) if part.isdecimal() else part for part in re.split('([0-9]+)', item[1])]
 
 
-def _cell(score):
+def _cell(score: float | str | None) -> str:
     if score is None or is_nan(score):
         return NOT_MEASURED
     return score if isinstance(score, str) else f'{score:.6f}'

@@ -1,6 +1,7 @@
 from mmengine.dist import broadcast
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
 
 from mmskf.registry import HOOKS
 
@@ -13,10 +14,10 @@ class ResetDiscriminatorHook(Hook):
         interval (int): Iterations of an epoch.
     """
 
-    def __init__(self, interval: int):
+    def __init__(self, interval: int) -> None:
         self.interval = interval
 
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Resets at the first iteration of every epoch but the first."""
         if runner.iter == 0 or runner.iter % self.interval:
             return

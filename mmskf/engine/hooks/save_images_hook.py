@@ -1,11 +1,14 @@
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import mmcv
 from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.structures import BaseDataElement
 
-from mmskf.evaluation.image_metric import to_float_rgb, to_uint8
 from mmskf.registry import HOOKS
+from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .image_names import names_below_common_folder
 
@@ -23,25 +26,26 @@ class SaveImagesHook(Hook):
         pred_key (str): Field of the output that holds the image: (3, H, W), BGR, 0..255. Defaults to 'pred_img'.
     """
 
-    def __init__(self, out_dir, pred_key='pred_img'):
+    def __init__(self, out_dir: str | Path, pred_key: str = 'pred_img') -> None:
         self.out_dir = Path(out_dir)
         self.pred_key = pred_key
-        self.files = {}
+        self.files: dict[str, str] = {}
 
-    def before_test(self, runner):
+    def before_test(self, runner: Runner) -> None:
         """Gives each image of the data sets its file: all of them are needed to see which names collide."""
         datasets = [loader.dataset for loader in runner.test_loop.dataloaders]
         self.files = output_files(dataset.get_data_info(index)['img_path']
                                   for dataset in datasets for index in range(len(dataset)))
 
-    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence[BaseDataElement] = ()) -> None:
         """Saves the images of a batch."""
         for sample in outputs:
             image = to_uint8(to_float_rgb(sample.output.get(self.pred_key)))
             mmcv.imwrite(mmcv.rgb2bgr(image), str(self.out_dir / self.files[sample.img_path]))
 
 
-def output_files(paths):
+def output_files(paths: Iterable[str]) -> dict[str, str]:
     """One PNG name for each input image, without collisions.
 
     Args:

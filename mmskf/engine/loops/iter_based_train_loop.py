@@ -1,6 +1,7 @@
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from mmengine.runner import BaseLoop
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner import IterBasedTrainLoop as BaseIterBasedTrainLoop
 from mmengine.runner.loops import calc_dynamic_intervals
 from torch import nn
@@ -32,17 +33,17 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
     """
 
     def __init__(self,
-                 runner,
-                 dataloader: Union[DataLoader, dict],
+                 runner: Runner,
+                 dataloader: DataLoader | dict,
                  max_iters: int,
                  val_begin: int = 1,
                  val_interval: int = 1000,
-                 dynamic_intervals: Optional[List[Tuple[int, int]]] = None):
+                 dynamic_intervals: list[tuple[int, int]] | None = None):
         # Not mmengine's, which starts the workers here, where it is not yet known whether the training is resumed.
         BaseLoop.__init__(self, runner, dataloader)
         if int(max_iters) != max_iters:
             raise ValueError(f'train_cfg.max_iters is {max_iters}: expected a whole number')
-        self.dataloader = resumable(self.dataloader, runner.seed)
+        self.dataloader: DataLoader = resumable(self.dataloader, runner.seed)
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
         self._max_iters = int(max_iters)
         self._max_epochs = 1  # as in mmengine: the training is one epoch
@@ -50,7 +51,7 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
         self.val_begin = val_begin
         self.val_interval = val_interval
         self.stop_training = False  # EarlyStoppingHook sets it
-        self.dataloader_iterator = None
+        self.dataloader_iterator: Iterator | None = None
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
 
     def run(self) -> nn.Module:
@@ -72,17 +73,18 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
     def next_batch(self) -> Sequence[dict]:
         """The batch of the current iteration."""
         if self.dataloader_iterator is None:
-            self.start_loading(self._iter)
+            self.dataloader_iterator = self.batches_from(self._iter)
         return next(self.dataloader_iterator)
 
-    def start_loading(self, begin: int):
-        """Makes the data loader start at its batch ``begin``."""
+    def batches_from(self, begin: int) -> Iterator:
+        """Starts the data loader, at its batch ``begin``."""
         if begin > 0:
             self.runner.logger.info(f'The first {begin} batches are skipped, without being loaded: the training has had them')
-        self.dataloader.batch_sampler.begin = begin
-        self.dataloader_iterator = iter(self.dataloader)
+        sampler: Any = self.dataloader.batch_sampler  # a PositionedBatches
+        sampler.begin = begin
+        return iter(self.dataloader)
 
-    def _validate_if_due(self):
+    def _validate_if_due(self) -> None:
         self._decide_current_val_interval()
         hub = self.runner.message_hub
         if (self.runner.val_loop is not None and self._iter >= self.val_begin

@@ -1,14 +1,16 @@
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import accumulate
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
-from mmengine.runner import set_random_seed
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from mmskf.datasets.resumable import resumable
 from mmskf.registry import LOG_PROCESSORS, LOOPS
+from mmskf.utils.options import merge_options
 
 from ..log_processor import LogProcessor
 from .iter_based_train_loop import IterBasedTrainLoop
@@ -36,17 +38,19 @@ class StagedTrainLoop(IterBasedTrainLoop):
         stages (list[dict]): One for each stage of the model, in its order. ``name``: as the model has it. ``iters``: how many
             iterations; 0 skips it, for a model that starts from weights (``load_from``). ``dataloader``: optional, what
             differs from ``train_dataloader``, field by field as a config differs from its base; an item of a list is named by
-            its index, as in ``dataset=dict(pipeline={'2': dict(crop_size=48)})``.
+            its type or its index, as in ``dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=48)))``.
         val_begin (int, optional): The first iteration with a validation. Defaults to None: the first one of the last stage,
             since there is no enhanced image before.
         **kwargs: See :class:`IterBasedTrainLoop`.
 
     Raises:
+        KeyError: If ``dataloader`` names an item of a list that is not there.
         TypeError: If the Runner was given a data loader in place of its config.
         ValueError: If the stages are not those of the model, or one has a field that does not exist.
     """
 
-    def __init__(self, runner, dataloader: dict, stages: Sequence[dict], val_begin: Optional[int] = None, **kwargs):
+    def __init__(self, runner: Runner, dataloader: dict, stages: Sequence[dict], val_begin: int | None = None,
+                 **kwargs: Any) -> None:
         if not isinstance(dataloader, dict):
             raise TypeError('StagedTrainLoop makes a data loader for each stage: give the Runner train_dataloader as a config, '
                             f'not as a {type(dataloader).__name__}')
@@ -56,20 +60,20 @@ class StagedTrainLoop(IterBasedTrainLoop):
         self.stages = [Stage(stage['name'], end - stage['iters'], end) for stage, end in zip(stages, ends)]
         # All of them at once, so that a folder that does not exist stops the training before it starts.
         diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        self.dataloaders = [
+        self.dataloaders: list = [
             resumable(runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed),
                       runner.seed + number) for number, stage in enumerate(stages)]
-        self.current = None
+        self.current: int | None = None
         if val_begin is None:
             val_begin = self.stages[-1].begin + 1
         super().__init__(runner, self.dataloaders[0], max_iters=ends[-1], val_begin=val_begin, **kwargs)
 
     @property
-    def position(self) -> Tuple[int, Stage]:
+    def position(self) -> tuple[int, Stage]:
         """Number, from 0, and description of the stage that the current iteration belongs to; after the end, of the last."""
         return self._position_of(self._iter)
 
-    def _position_of(self, iteration: int) -> Tuple[int, Stage]:
+    def _position_of(self, iteration: int) -> tuple[int, Stage]:
         return next(((number, stage) for number, stage in enumerate(self.stages) if iteration < stage.end),
                     (len(self.stages) - 1, self.stages[-1]))
 
@@ -79,14 +83,14 @@ class StagedTrainLoop(IterBasedTrainLoop):
         if number != self.current:
             self._begin(number, stage)
             self.current = number
-        return next(self.dataloader_iterator)
+        return super().next_batch()
 
-    def _validate_if_due(self):
+    def _validate_if_due(self) -> None:
         if self.current is None:  # resumed: the validation belongs to the iteration before
             self.model.stage = self._position_of(self._iter - 1)[1].name
         super()._validate_if_due()
 
-    def _begin(self, number: int, stage: Stage):
+    def _begin(self, number: int, stage: Stage) -> None:
         """Turns to a stage, and in it to the iteration to go on with."""
         self.model.stage = stage.name
         done = self._iter - stage.begin
@@ -104,10 +108,10 @@ class StagedTrainLoop(IterBasedTrainLoop):
         self.dataloader_iterator = None
         self.dataloaders[:number] = [None] * number
         self.dataloader = self.dataloaders[number]
-        self.start_loading(done)
+        self.dataloader_iterator = self.batches_from(done)
 
 
-def check_stages(stages: Sequence[dict], model: nn.Module):
+def check_stages(stages: Sequence[dict], model: nn.Module) -> None:
     """Refuses stages that a model does not have, or has in another order.
 
     Raises:
@@ -128,9 +132,16 @@ def check_stages(stages: Sequence[dict], model: nn.Module):
 
 
 def stage_dataloader(base: dict, stage: dict) -> ConfigDict:
-    """The config of a stage's data loader: that of the Runner, with the fields changed that the stage's own names."""
+    """The config of a stage's data loader: that of the Runner, with the fields changed that the stage's own names.
+
+    Raises:
+        KeyError: If the stage names an item of a list, such as a step of the pipeline, that ``base`` does not have.
+    """
     cfg = Config(dict(dataloader=deepcopy(base)))
-    cfg.merge_from_dict(dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    try:
+        merge_options(cfg, dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    except KeyError as error:
+        raise KeyError(f'train_cfg.stages, {stage.get("name")}, {error.args[0]}') from None
     return cfg.dataloader
 
 
@@ -142,7 +153,7 @@ class StagedLogProcessor(LogProcessor):
         **kwargs: See ``mmengine.runner.LogProcessor``.
     """
 
-    def get_log_after_iter(self, runner, batch_idx: int, mode: str) -> Tuple[dict, str]:
+    def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[dict, str]:
         """As mmengine's, with the stage before the line and its number, from 1, as 'stage' in the scalars."""
         tag, line = super().get_log_after_iter(runner, batch_idx, mode)
         if mode == 'train' and isinstance(runner.train_loop, StagedTrainLoop):

@@ -1,14 +1,20 @@
 from .drbn import DRBNNet
+from .enhancement_editor import EnhancementEditor
 from .hwmnet import HWMNet
-from .kind import KinD, KinDEditor
-from .kindpp import KinDPlusPlus
-from .llflow import FlowOutputs, LLFlow, LLFlowNet
+from .kind import KinDEditor, KinDNet
+from .kindpp import KinDPlusPlusNet
+from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
+from .retinexformer import RetinexformerNet
 from .retinexnet import RetinexNet
 from .skf_editor import SKFEditor
 from .snr import SNRNet
 from .staged_editor import StagedEditor
 
+# Former names, for code that imports them; configs may name them too.
+KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
+
 __all__ = [
-    'DRBNNet', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDPlusPlus', 'LLFlow', 'LLFlowNet', 'RetinexNet',
-    'SKFEditor', 'SNRNet', 'StagedEditor'
+    'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus',
+    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet',
+    'StagedEditor'
 ]

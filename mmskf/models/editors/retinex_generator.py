@@ -1,15 +1,14 @@
-from typing import Callable, Optional, Tuple, Union
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
-from mmengine.model import BaseModule, xavier_init
+from mmengine.model import xavier_init
 from skimage.restoration import denoise_nl_means
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
-from mmskf.structures import Decomposition, SemanticPrior
-
-Prior = Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None]
+from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.se_modules import SEModuleList
+from mmskf.structures import Decomposition, Prior
 
 
 def denoise_reflectance(reflectance: Tensor, sigma: float) -> Tensor:
@@ -40,7 +39,7 @@ def start_as_tensorflow(net: nn.Module):
             start_as_tensorflow(child)
 
 
-class RetinexGenerator(BaseModule):
+class RetinexGenerator(EnhancementNet):
     """A network of several subnets that first takes an image apart, S = R * I, and is trained one subnet after the other.
 
     A subclass names its subnets in ``stages``, in the order of their training. It has each as a child of that name, a method
@@ -53,15 +52,17 @@ class RetinexGenerator(BaseModule):
         init_cfg (dict, optional): As in :class:`BaseModule`.
     """
     stages: Tuple[str, ...] = ('decom', )
-    size_divisor = 1
     early_image = True
-    exposure = None  # How bright the result is to be in testing, for methods that are told so; 'gt' needs the ground truth.
 
     def __init__(self, denoise: Optional[float] = None, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
         self.denoise = denoise
 
-    def forward(self, inputs: Tensor, prior: Prior = None, gt: Optional[Tensor] = None, stage: Optional[str] = None):
+    def forward(self,
+                inputs: Tensor,
+                prior: Prior = None,
+                gt: Optional[Tensor] = None,
+                stage: Optional[str] = None) -> NamedTuple:
         """Enhances images, or yields what the loss of one stage takes.
 
         Args:

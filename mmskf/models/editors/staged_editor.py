@@ -3,8 +3,10 @@ from typing import Optional
 from torch import Tensor, nn
 
 from mmskf.registry import MODELS
+from mmskf.structures import Prior
 
-from .skf_editor import Outputs, SKFEditor
+from .enhancement_editor import Outputs
+from .skf_editor import SKFEditor
 
 
 @MODELS.register_module()
@@ -44,7 +46,6 @@ class StagedEditor(SKFEditor):
         super().__init__(generator, dict(recon_loss, type='StageLosses'), **kwargs)
         # Read here, since data parallel wrappers hide the generator's attributes.
         self.stages = tuple(self.generator.stages)
-        self.test_uses_gt = getattr(self.generator, 'exposure', None) == 'gt'
         if set(recon_loss) != set(self.stages):
             raise ValueError(f'model.recon_loss has losses for {sorted(recon_loss)}; {generator["type"]} is trained in the '
                              f'stages {list(self.stages)}: give one loss for each of them')
@@ -60,6 +61,6 @@ class StagedEditor(SKFEditor):
         """The loss of the current stage."""
         return self.pixel_loss[self.stage]
 
-    def generate(self, inputs: Tensor, prior, gt: Optional[Tensor] = None) -> Outputs:
+    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None) -> Outputs:
         """Calls the generator; in training, for the current stage."""
         return self.generator(inputs, prior, gt, stage=self.stage if self.training else None)

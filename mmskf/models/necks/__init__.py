@@ -1,4 +1,4 @@
-from .se_module import SEModule
-from .se_module_list import SEModuleList
+"""The former name of :mod:`mmskf.models.se_modules`, for code that imports from here."""
+from mmskf.models.se_modules import SEModule, SEModuleList
 
 __all__ = ['SEModule', 'SEModuleList']

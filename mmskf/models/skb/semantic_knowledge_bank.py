@@ -8,17 +8,12 @@ from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
+from mmskf.utils.image import log_image, swap_rgb
 
 from .segmentor import build_segmentor, load_strictly, use_batch_statistics
 
-LOG_OFFSET = 1e-3
 PROBE_SIZE = 64
 AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-
-
-def log_image(image: Tensor) -> Tensor:
-    """An image in [0, 1] in the logarithmic domain, as LLFlow and its knowledge bank see it: log(max(x + 1e-3, 1e-3))."""
-    return torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))
 
 
 @MODELS.register_module()
@@ -171,7 +166,7 @@ class SemanticKnowledgeBank(nn.Module):
         if self.mean_std == 'model':
             preprocessor = self.segmentor.data_preprocessor
             if not preprocessor.channel_conversion:
-                image = image.flip(1)  # The segmentor was trained on what mmcv reads: BGR.
+                image = swap_rgb(image)  # The segmentor was trained on what mmcv reads: BGR.
             image = (image * 255 - preprocessor.mean) / preprocessor.std
         height, width = image.shape[-2:]
         padding = (0, -width % self.size_divisor, 0, -height % self.size_divisor)

@@ -7,6 +7,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from tiny_segmentor import SEGMENTOR
 
 from mmskf.engine import Bf16OptimWrapper
+from mmskf.models import EnhancementNet
 from mmskf.registry import MODELS
 
 SE = dict(type='SEModule', sources=(1, 0, 'logits'))
@@ -18,7 +19,7 @@ def guided(se=SE, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), gener
     model = MODELS.build(
         dict(
             type='SKFEditor',
-            generator=dict(generator, se=se),
+            generator=dict(generator, se=se) if se else generator,
             recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')),
             skb=skb,
             data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0.] * 3, std=[255.] * 3),
@@ -128,6 +129,30 @@ def test_options_that_would_do_nothing(changes, message):
 def test_only_some_networks_make_an_image_before_their_se_modules(generator):
     with pytest.raises(ValueError, match=f"se_input='pred': {generator['type']} makes no image"):
         guided(se=dict(SE, sources=(2, 1, 0)), generator=generator, se_input='pred')
+
+
+@MODELS.register_module()
+class DeafNet(EnhancementNet):
+    """Takes ``se`` and builds nothing from it."""
+
+    def __init__(self, se=None):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 3, 1)
+
+    def forward(self, inputs, prior=None):
+        return self.conv(inputs)
+
+
+def test_a_network_that_builds_no_se_module():
+    with pytest.raises(ValueError, match='generator.se is configured, but DeafNet builds no SE module from it'):
+        guided(generator=dict(type='DeafNet'))
+    with pytest.raises(ValueError, match='generator.se needs a semantic knowledge bank'):
+        guided(skb=None)
+
+
+def test_a_network_without_the_contract():
+    with pytest.raises(TypeError, match='model.generator is mmagic.SRCNNNet, which is no EnhancementNet: .*SEWrapper'):
+        guided(se=None, skb=None, generator=dict(type='mmagic.SRCNNNet'))
 
 
 def test_crops_of_a_size_that_the_generator_does_not_take(images):

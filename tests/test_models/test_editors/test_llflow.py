@@ -179,13 +179,11 @@ def test_autocast(dtype):
 
 
 @torch.no_grad()
-def test_a_prior_and_what_makes_it_are_the_same():
+def test_a_callable_prior_is_refused():
+    """LLFlow makes no image before its SE modules whose prior it could ask for."""
     model, (inputs, _) = tiny_llflow(**SKF), images(16, 24)
-    seen = []
-    lq = model.network_inputs(inputs)
-    by_name = model.generator(lq, lambda image: seen.append(image) or model.skb(inputs[:, :3]))
-    assert torch.equal(by_name, model.generator(lq, model.skb(inputs[:, :3])))
-    assert torch.allclose(seen[0], inputs[:, :3], atol=1e-6)
+    with pytest.raises(TypeError, match='makes no image before its SE modules'):
+        model.generator(model.network_inputs(inputs), model.skb)
 
 
 @pytest.mark.parametrize('changes, message', [

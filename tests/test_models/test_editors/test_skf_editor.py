@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmagic.structures import DataSample
 
-from mmskf.models.editors.skf_editor import pad_to_multiple
+from mmskf.models.editors.enhancement_editor import pad_to_multiple
 from mmskf.registry import MODELS
 
 

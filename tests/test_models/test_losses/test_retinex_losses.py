@@ -5,8 +5,16 @@ import torch
 from golden import Golden
 
 from mmskf.converters import CONVERSIONS
-from mmskf.models import (KinD, KinDAdjustLoss, KinDDecomLoss, KinDPlusPlus, KinDRestoreLoss, RetinexNet, RetinexNetDecomLoss,
-                          RetinexNetRelightLoss)
+from mmskf.models import (
+    KinDAdjustLoss,
+    KinDDecomLoss,
+    KinDNet,
+    KinDPlusPlusNet,
+    KinDRestoreLoss,
+    RetinexNet,
+    RetinexNetDecomLoss,
+    RetinexNetRelightLoss,
+)
 from mmskf.models.losses.kind_loss import mutual_consistency, normalized_gradients, relative_smoothness
 from mmskf.models.losses.retinex_terms import gradients, gray
 from mmskf.models.losses.retinexnet_loss import structure_aware_smoothness
@@ -14,8 +22,8 @@ from mmskf.structures import Adjustment, Decomposition, Relighting, Restoration
 
 CASE = 'a_64x96'
 KINDS = dict(
-    kind=(KinD, KinDDecomLoss(), KinDAdjustLoss(), KinDRestoreLoss()),
-    kindpp=(KinDPlusPlus, KinDDecomLoss(0.009), KinDAdjustLoss(magnitude=False), KinDRestoreLoss(gradient_weight=0.)))
+    kind=(KinDNet, KinDDecomLoss(), KinDAdjustLoss(), KinDRestoreLoss()),
+    kindpp=(KinDPlusPlusNet, KinDDecomLoss(0.009), KinDAdjustLoss(magnitude=False), KinDRestoreLoss(gradient_weight=0.)))
 
 
 def network(method, cls):

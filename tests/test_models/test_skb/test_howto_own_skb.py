@@ -47,5 +47,5 @@ def test_example_that_takes_another_bank(here):
         (here / folder).symlink_to(ROOT / 'configs' / folder)
     (here / 'skf' / 'method.py').write_text(block)
     model = init_model('skf/method.py')
-    assert model.guided_generator and model.sch_loss and model.sa_loss
+    assert model.has_se and model.sch_loss and model.sa_loss
     assert model.skb.channels == {0: 32, 1: 64, 2: 160, 3: 256, 'logits': 150}

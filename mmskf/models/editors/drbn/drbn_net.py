@@ -1,13 +1,13 @@
-from typing import Callable, Optional, Tuple, Union
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
+from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior, SemanticPrior
 
 Bands = Tuple[Tensor, Tensor, Tensor]
 
@@ -104,7 +104,7 @@ class BandLearningUnit(nn.Module):
 
 
 @MODELS.register_module()
-class DRBNNet(BaseModule):
+class DRBNNet(EnhancementNet):
     """DRBN (Yang et al., CVPR 2020), stage 1: recursive band learning.
 
     Four recurrences, each of which sees the low-light image, the image of the one before and its decoder features. With
@@ -138,9 +138,7 @@ class DRBNNet(BaseModule):
         self.recurrences = nn.ModuleList(
             BandLearningUnit(channels, growth, se if i == recurrences - 1 else None, gray_start) for i in range(recurrences))
 
-    def forward(self,
-                inputs: Tensor,
-                prior: Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None] = None) -> Bands:
+    def forward(self, inputs: Tensor, prior: Prior = None) -> Bands:
         """Enhances a batch of images.
 
         Args:
@@ -154,7 +152,5 @@ class DRBNNet(BaseModule):
         images, features = (inputs, ), None
         for recurrence in first:
             images, features = recurrence(inputs, images[0], features)
-        if callable(prior):
-            prior = prior(images[0])
-        images, _ = last(inputs, images[0], features, prior)
+        images, _ = last(inputs, images[0], features, self.ask(prior, images[0]))
         return images

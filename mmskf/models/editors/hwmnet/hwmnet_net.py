@@ -1,11 +1,11 @@
-from typing import Callable, Optional, Sequence, Union
+from typing import Optional, Sequence
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
+from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -110,7 +110,7 @@ def stage(inputs: int, outputs: int) -> nn.Sequential:
 
 
 @MODELS.register_module()
-class HWMNet(BaseModule):
+class HWMNet(EnhancementNet):
     """HWMNet (Fan et al., ICIP 2022): a U-Net of half-wavelet attention blocks on M-Net's pyramids of inputs and outputs.
 
     Every level of the encoder also sees the image at its own scale; what the bottom and every level of the decoder yield is
@@ -157,20 +157,16 @@ class HWMNet(BaseModule):
         self.fusion = SelectiveKernelFusion(channels, inputs=depth)
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
 
-    def forward(self,
-                inputs: Tensor,
-                prior: Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None] = None) -> Tensor:
+    def forward(self, inputs: Tensor, prior: Optional[SemanticPrior] = None) -> Tensor:
         """Enhances a batch of images.
 
         Args:
             inputs (Tensor): Low-light images (N, 3, H, W) in [0, 1].
-            prior (SemanticPrior or callable, optional): A callable is given the inputs: there is no earlier result.
+            prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
 
         Returns:
             Tensor: The enhanced images (N, 3, H, W), unclamped.
         """
-        if callable(prior):
-            prior = prior(inputs)
         image, skips = inputs, []
         x = self.encoder[0](self.stem(image))
         for down, level in zip(self.downs, self.encoder[1:]):

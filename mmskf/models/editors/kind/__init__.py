@@ -1,4 +1,4 @@
 from .kind_editor import KinDEditor
-from .kind_net import KinD
+from .kind_net import KinDNet
 
-__all__ = ['KinD', 'KinDEditor']
+__all__ = ['KinDEditor', 'KinDNet']

@@ -3,9 +3,9 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmskf.structures import Adjustment, Restoration
+from mmskf.structures import Adjustment, Prior, Restoration
 
-from ..retinex_generator import Prior, RetinexGenerator, start_as_tensorflow
+from ..retinex_generator import RetinexGenerator, start_as_tensorflow
 from .exposure import EPS, auto_ratio, exposure_ratio, fuse_own_photo
 from .subnets import AdjustmentNet, DecompositionNet
 
@@ -45,6 +45,7 @@ class KinDBase(RetinexGenerator):
         if fusion not in self.fusions:
             raise ValueError(f'fusion={fusion!r}: choose from {self.fusions}')
         self.exposure, self.fusion = exposure, fusion
+        self.test_uses_gt = exposure == 'gt'
         self.decom = DecompositionNet(form)
         self.adjust = AdjustmentNet(form)
         self.restore = restore
@@ -64,9 +65,7 @@ class KinDBase(RetinexGenerator):
 
     def restored(self, reflectance: Tensor, illumination: Tensor, prior: Prior) -> Tensor:
         """R and I of a dark image -> R without its degradations (N, 3, H, W)."""
-        if callable(prior):
-            prior = prior(reflectance)
-        return self.restore(reflectance, illumination, prior)
+        return self.restore(reflectance, illumination, self.ask(prior, reflectance))
 
     def ratio(self, illumination: Tensor, restored: Tensor, gt: Optional[Tensor]) -> Tensor:
         """By how much each illumination (N, 1, H, W) is brightened: (N, )."""

@@ -3,7 +3,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -52,8 +52,8 @@ class RestorationNet(nn.Module):
         return self.head(x).sigmoid()
 
 
-@MODELS.register_module()
-class KinD(KinDBase):
+@MODELS.register_module(name=['KinDNet', 'KinD'])
+class KinDNet(KinDBase):
     """KinD, "Kindling the Darkness" (Zhang et al., ACM MM 2019).
 
     With SKF the SE modules stand in the decoder of the restoration net, which is trained last.

@@ -1,3 +1,3 @@
-from .kindpp_net import KinDPlusPlus
+from .kindpp_net import KinDPlusPlusNet
 
-__all__ = ['KinDPlusPlus']
+__all__ = ['KinDPlusPlusNet']

@@ -3,7 +3,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -71,8 +71,8 @@ class MSIARestorationNet(nn.Module):
         return self.head(x).sigmoid()
 
 
-@MODELS.register_module()
-class KinDPlusPlus(KinDBase):
+@MODELS.register_module(name=['KinDPlusPlusNet', 'KinDPlusPlus'])
+class KinDPlusPlusNet(KinDBase):
     """KinD++, "Beyond Brightening Low-light Images" (Zhang et al., IJCV 2021): KinD with another restoration net.
 
     With SKF the SE modules stand in the last third of the restoration net, which is trained last.

@@ -1,4 +1,4 @@
-from .llflow import LLFlow
+from .llflow_editor import LLFlowEditor
 from .llflow_net import FlowOutputs, LLFlowNet
 
-__all__ = ['FlowOutputs', 'LLFlow', 'LLFlowNet']
+__all__ = ['FlowOutputs', 'LLFlowEditor', 'LLFlowNet']

@@ -1,4 +1,4 @@
-from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,12 @@ from mmagic.models.editors.esrgan.rrdb_net import RRDB
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
-from mmskf.models.skb.semantic_knowledge_bank import LOG_OFFSET
+from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
 from .flow import ConditionalFlow, InvertibleConv1x1
-
-Prior = Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None]
 
 
 class FlowOutputs(NamedTuple):
@@ -83,7 +81,7 @@ class ConditionEncoder(BaseModule):
 
 
 @MODELS.register_module()
-class LLFlowNet(BaseModule):
+class LLFlowNet(EnhancementNet):
     """LLFlow (Wang et al., AAAI 2022): a normalizing flow from normal-light images to latent images, given the low light.
 
     The latent image of a ground truth is trained to be Gaussian around a color map that is free of illumination. The
@@ -107,6 +105,7 @@ class LLFlowNet(BaseModule):
         ValueError: If a kept block does not exist, and for inputs of another shape.
     """
     size_divisor = 8
+    input_channels = 6
 
     def __init__(self,
                  width: int = 32,
@@ -130,7 +129,7 @@ class LLFlowNet(BaseModule):
 
     def forward(self,
                 inputs: Tensor,
-                prior: Prior = None,
+                prior: Optional[SemanticPrior] = None,
                 gt: Optional[Tensor] = None,
                 temperature: float = 0.,
                 decode: bool = False) -> Union[Tensor, FlowOutputs]:
@@ -138,8 +137,7 @@ class LLFlowNet(BaseModule):
 
         Args:
             inputs (Tensor): Log image and equalised image, (N, 6, H, W).
-            prior (SemanticPrior or callable, optional): For the SE modules, which are skipped without one. A callable is
-                given the low-light image, in [0, 1].
+            prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
             gt (Tensor, optional): Ground truth (N, 3, H, W) in [0, 1], in training.
             temperature (float): Standard deviation of what is decoded around the color map. Defaults to 0.
             decode (bool): With a ground truth, also decodes the color map. Defaults to False.
@@ -153,13 +151,11 @@ class LLFlowNet(BaseModule):
         latent, logdet = self.flow(gt.contiguous(memory_format=torch.channels_last), conds)
         return FlowOutputs(latent, color_map, logdet, self.flow.inverse(color_map, conds) if decode else None)
 
-    def condition(self, inputs: Tensor, prior: Prior = None) -> Tuple[List[Tensor], Tensor]:
+    def condition(self, inputs: Tensor, prior: Optional[SemanticPrior] = None) -> Tuple[List[Tensor], Tensor]:
         """What the flow is conditioned on: three features (N, cond_channels, H/s, W/s), s = 8, 4, 2, and the color map."""
-        if inputs.shape[1] != 6 or any(side % self.size_divisor or not side for side in inputs.shape[2:]):
+        if inputs.shape[1] != self.input_channels or any(side % self.size_divisor or not side for side in inputs.shape[2:]):
             raise ValueError(f'LLFlowNet was given inputs of shape {tuple(inputs.shape)}, expected (N, 6, H, W): log image and '
                              f'equalised image, with H and W multiples of {self.size_divisor}')
-        if callable(prior):
-            prior = prior(inputs[:, :3].exp() - LOG_OFFSET)
         # Convolutions on CPUs are faster in this format (the encoder by 1.4), and all that follows inherits it.
         features, kept, color_map = self.encoder(inputs.contiguous(memory_format=torch.channels_last))
         conds = []

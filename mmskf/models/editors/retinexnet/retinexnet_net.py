@@ -5,11 +5,11 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
-from mmskf.structures import Relighting, SemanticPrior
+from mmskf.structures import Prior, Relighting, SemanticPrior
 
-from ..retinex_generator import Prior, RetinexGenerator, start_as_tensorflow
+from ..retinex_generator import RetinexGenerator, start_as_tensorflow
 
 
 class DecomNet(nn.Module):
@@ -135,7 +135,5 @@ class RetinexNet(RetinexGenerator):
 
     def relit(self, reflectance: Tensor, illumination: Tensor, prior: Prior) -> Relighting:
         """R and I of a dark image -> the image in another light."""
-        if callable(prior):
-            prior = prior(reflectance)
-        illumination = self.relight(reflectance, illumination, prior)
+        illumination = self.relight(reflectance, illumination, self.ask(prior, reflectance))
         return Relighting(reflectance * illumination, reflectance, illumination)

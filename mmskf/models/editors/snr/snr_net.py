@@ -1,13 +1,13 @@
-from typing import Callable, Optional, Union
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
 from mmagic.models.archs import ResidualBlockNoBN
 from mmagic.models.utils import make_layer
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmskf.models.necks import SEModuleList
+from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -133,7 +133,7 @@ def conv(inputs: int, outputs: int, stride: int = 1, upsample: bool = False) -> 
 
 
 @MODELS.register_module()
-class SNRNet(BaseModule):
+class SNRNet(EnhancementNet):
     """SNR-LLIE-Net (Xu et al., CVPR 2022): what noise hides in a pixel's neighbourhood is taken from afar.
 
     At a quarter of the resolution a convolutional branch (short range) and a transformer (long range) are mixed pixel by
@@ -183,14 +183,13 @@ class SNRNet(BaseModule):
 
     def forward(self,
                 inputs: Tensor,
-                prior: Union[SemanticPrior, Callable[[Tensor], SemanticPrior], None] = None,
+                prior: Optional[SemanticPrior] = None,
                 snr: Optional[Tensor] = None) -> Tensor:
         """Enhances a batch of images.
 
         Args:
             inputs (Tensor): Low-light images (N, 3, H, W) in [0, 1].
-            prior (SemanticPrior or callable, optional): A callable is given ``inputs``: no other image is there before the
-                decoder.
+            prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
             snr (Tensor, optional): Signal-to-noise map (N, 1, H, W) in [0, 1]. Defaults to the :func:`snr_map` of the
                 inputs and their :func:`box_blur`.
 
@@ -199,8 +198,6 @@ class SNRNet(BaseModule):
         """
         if snr is None:
             snr = snr_map(inputs, box_blur(inputs))
-        if callable(prior):
-            prior = prior(inputs)
         f1 = self.shallow(inputs)
         f2 = self.down2(f1)
         f4 = self.down4(f2)

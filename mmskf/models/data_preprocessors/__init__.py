@@ -1,0 +1,3 @@
+from .mixup_preprocessor import MixUpPreprocessor
+
+__all__ = ['MixUpPreprocessor']

@@ -1,0 +1,41 @@
+from typing import Any
+
+import torch
+from mmagic.models.data_preprocessors import DataPreprocessor
+
+from mmskf.registry import MODELS
+
+
+@MODELS.register_module()
+class MixUpPreprocessor(DataPreprocessor):
+    """mmagic's data preprocessor with MixUp (Zhang et al., ICLR 2018), as MIRNet-v2 and Retinexformer are trained.
+
+    Each image of a training batch is blended with another one of the batch, low light and ground truth alike; the weight is
+    one number for the whole batch.
+
+    Args:
+        probability (float): Share of the batches that are mixed. Defaults to 0.5.
+        beta (float): The weight is drawn from Beta(beta, beta). Defaults to 1.2.
+        mean, std, ...: As in ``mmagic.DataPreprocessor``; by default 8-bit images become [0, 1].
+
+    Raises:
+        ValueError: If ``probability`` is none, or ``beta`` is not positive.
+    """
+
+    def __init__(self, probability: float = 0.5, beta: float = 1.2, mean: Any = (0., ), std: Any = (255., ), **kwargs: Any):
+        super().__init__(mean=list(mean), std=list(std), **kwargs)
+        if not 0 <= probability <= 1 or beta <= 0:
+            raise ValueError(f'MixUpPreprocessor has probability={probability!r} and beta={beta!r}: choose a probability from 0 '
+                             'to 1, and a beta above 0')
+        self.probability, self.beta = probability, beta
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Stacks and normalizes a batch, and mixes it in training."""
+        data = super().forward(data, training)
+        if training and torch.rand(()) < self.probability:
+            weight = torch.distributions.Beta(self.beta, self.beta).sample().item()
+            inputs, gt = data['inputs'], data['data_samples'].gt_img
+            partners = torch.randperm(len(inputs), device=inputs.device)
+            data['inputs'] = torch.lerp(inputs[partners], inputs, weight)
+            data['data_samples'].gt_img = torch.lerp(gt[partners], gt, weight)
+        return data

@@ -1,0 +1,158 @@
+from typing import Any, List, Optional, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmagic.models.base_models import BaseEditModel
+from mmagic.structures import DataSample
+from mmengine.runner.checkpoint import get_state_dict
+from torch import Tensor
+
+from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.utils.image import from_mmagic
+
+Outputs = Union[Tensor, Tuple[Tensor, ...]]
+# Images are read as RGB in 0..255, whatever a pipeline appends to them alike; inside the models all is in [0, 1].
+DATA_PREPROCESSOR = dict(type='mmagic.DataPreprocessor', mean=[0.], std=[255.])
+
+
+def full_size(outputs: Outputs) -> Tensor:
+    """The enhanced image of what a generator returns: the tensor, or the first of several."""
+    return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
+
+
+def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
+    """Pads (N, C, H, W) on the right and at the bottom, mirrored where the image is large enough, to multiples of ``divisor``."""
+    for axis in (-1, -2):
+        size = image.shape[axis]
+        missing = -size % divisor
+        if missing:
+            padding = (0, missing, 0, 0) if axis == -1 else (0, 0, 0, missing)
+            image = F.pad(image, padding, 'reflect' if missing < size else 'replicate')
+    return image
+
+
+def check_finite(images: Tensor, data_samples: Optional[DataSample]) -> None:
+    """Refuses outputs (N, 3, H, W) that would be saved as black pixels and scored as if they were an image.
+
+    Raises:
+        FloatingPointError: Names the image.
+    """
+    bad = (~images.isfinite()).flatten(1).sum(dim=1)
+    if not bad.any():
+        return
+    number = int(bad.nonzero()[0])
+    sample = None if data_samples is None else data_samples.split()[number]
+    name = f'number {number} of its batch' if sample is None else sample.get('img_path') or sample.get('key')
+    raise FloatingPointError(f'The output of the network for the image {name} is NaN or infinite in {int(bad[number])} of '
+                             f'{images[number].numel()} values: its weights are broken, or half precision is not enough for it '
+                             '(leave --amp out)')
+
+
+class EnhancementEditor(BaseEditModel):
+    """What an editor needs around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
+
+    A subclass implements :meth:`test`, the forward pass of testing.
+
+    Args:
+        generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
+        recon_loss (dict): Config of its loss.
+        data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images to [0, 1].
+        train_cfg (dict, optional): As in ``BaseEditModel``; unused.
+        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; a subclass names what
+            else it takes in ``test_options``. Defaults to None.
+        init_cfg (dict, optional): As in :class:`BaseModule`.
+
+    Raises:
+        TypeError: If the generator is no :class:`EnhancementNet`.
+        ValueError: For an unknown option in ``test_cfg``.
+    """
+
+    test_options: Tuple[str, ...] = ('tta', )
+    gt_note = 'output made with the ground truth'  # In the name of every score, where ``test_uses_gt`` is set.
+    gt_advice = 'choose a setting that needs none'  # For whoever has no ground truth.
+
+    def __init__(self,
+                 generator: dict,
+                 recon_loss: dict,
+                 data_preprocessor: Optional[dict] = None,
+                 train_cfg: Optional[dict] = None,
+                 test_cfg: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None):
+        unknown = sorted(set(test_cfg or {}) - set(self.test_options))
+        if unknown:
+            raise ValueError(f'model.test_cfg has {" and ".join(unknown)}, which {type(self).__name__} does not take: '
+                             f'choose from {", ".join(self.test_options)}')
+        super().__init__(
+            generator=dict(generator, _scope_='mmskf'),
+            pixel_loss=dict(recon_loss, _scope_='mmskf'),
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            init_cfg=init_cfg,
+            data_preprocessor=data_preprocessor or DATA_PREPROCESSOR)
+        if not isinstance(self.generator, EnhancementNet):
+            raise TypeError(f'model.generator is {generator["type"]}, which is no EnhancementNet: derive it from '
+                            'mmskf.models.EnhancementNet, or wrap it: generator=dict(type="SEWrapper", net=dict(type=...))')
+        # Read here, since data parallel wrappers hide the generator's attributes.
+        self.size_divisor = self.generator.size_divisor
+        self.input_channels = self.generator.input_channels
+        self.test_uses_gt = self.generator.test_uses_gt
+
+    def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
+        """The generator's outputs in testing.
+
+        Args:
+            inputs (Tensor): Low-light images (N, input_channels, H, W) of a size that the generator takes.
+            gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
+        """
+        raise NotImplementedError
+
+    def enhance(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tensor:
+        """Enhances images of any size.
+
+        Args:
+            inputs (Tensor): Low-light images (N, input_channels, H, W).
+            gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
+
+        Returns:
+            Tensor: (N, 3, H, W), unclamped.
+        """
+        gt = None if gt is None else pad_to_multiple(gt, self.size_divisor)
+        image = full_size(self.test(pad_to_multiple(inputs, self.size_divisor), gt))
+        return image[..., :inputs.shape[-2], :inputs.shape[-1]]
+
+    def forward_tensor(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs: Any) -> Tensor:
+        """The enhanced images (N, 3, H, W), unclamped; the mean over four flips where ``test_cfg.tta`` is set."""
+        gt = self.ground_truth(data_samples) if self.test_uses_gt else None
+        flips: List[Tuple[int, ...]] = [(), (-1, ), (-2, ), (-2, -1)] if (self.test_cfg or {}).get('tta') else [()]
+        images = [self.enhance(inputs.flip(axes), None if gt is None else gt.flip(axes)).flip(axes) for axes in flips]
+        return torch.stack(images).mean(dim=0)
+
+    def forward_inference(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs: Any) -> DataSample:
+        """As mmagic; raises FloatingPointError, naming the image, where the network's output is not finite."""
+        images = self.forward_tensor(inputs, data_samples, **kwargs)
+        check_finite(images, data_samples)
+        return DataSample(pred_img=self.data_preprocessor.destruct(images, data_samples).cpu())
+
+    @classmethod
+    def ground_truth(cls, data_samples: Optional[DataSample]) -> Tensor:
+        """The ground truth of a test batch as the models have it: (N, 3, H, W), RGB in [0, 1].
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if data_samples is None or 'gt_img' not in data_samples:
+            raise ValueError('This model is configured to look at the ground truth in testing, and there is none: give it one, '
+                             f'or {cls.gt_advice}')
+        return from_mmagic(data_samples.gt_img)
+
+    def convert_to_datasample(self, predictions: DataSample, data_samples: DataSample, inputs: Tensor) -> List[DataSample]:
+        """As mmagic; outputs that the ground truth had a part in carry a note for :class:`mmskf.evaluation.ImageMetric`."""
+        data_samples = super().convert_to_datasample(predictions, data_samples, inputs)
+        for sample in data_samples:
+            if self.test_uses_gt:
+                sample.output.set_metainfo(dict(note=self.gt_note))
+        return data_samples
+
+    def state_dict(self, *args: Any, destination: Any = None, prefix: str = '', keep_vars: bool = False) -> dict:
+        """The weights under the same names with and without data parallel wrappers around the parts."""
+        return get_state_dict(self, destination, prefix, keep_vars)

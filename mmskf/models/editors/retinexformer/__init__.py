@@ -1,0 +1,3 @@
+from .retinexformer_net import RetinexformerNet
+
+__all__ = ['RetinexformerNet']
