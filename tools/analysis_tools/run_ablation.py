@@ -136,12 +136,15 @@ def shrink(cfg, iters):
     else:
         cfg.train_cfg.max_iters = iters
     for scheduler in cfg.param_scheduler:
+        # An epoch may become shorter than an iteration: what went by epoch goes by iteration.
+        scale = factor * cfg.default_hooks.param_scheduler.epoch_length if scheduler.get('by_epoch', True) else factor
+        scheduler.by_epoch = False
         for field in ITERATIONS:
             value = scheduler.get(field)
             if isinstance(value, (list, tuple)):
-                scheduler[field] = [max(1, round(factor * item)) for item in value]
+                scheduler[field] = [max(1, round(scale * item)) for item in value]
             elif value:
-                scheduler[field] = max(1, round(factor * value))
+                scheduler[field] = max(1, round(scale * value))
 
 
 def parts_of(model):

@@ -1,6 +1,7 @@
 """Hooks of training, validation and testing."""
 from .checkpoint_hook import CheckpointHook
 from .early_stopping_hook import EarlyStoppingHook
+from .epoch_param_scheduler_hook import EpochParamSchedulerHook
 from .interrupt_hook import InterruptHook
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .per_image_scores_hook import PerImageScoresHook
@@ -9,6 +10,6 @@ from .save_images_hook import SaveImagesHook
 from .seed_each_iteration_hook import SeedEachIterationHook
 
 __all__ = [
-    'CheckpointHook', 'EarlyStoppingHook', 'InterruptHook', 'NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook',
-    'SaveImagesHook', 'SeedEachIterationHook'
+    'CheckpointHook', 'EarlyStoppingHook', 'EpochParamSchedulerHook', 'InterruptHook', 'NonFiniteLossHook', 'PerImageScoresHook',
+    'ResetDiscriminatorHook', 'SaveImagesHook', 'SeedEachIterationHook'
 ]
