@@ -199,4 +199,22 @@ NETWORKS = {
         config='llflow_l_skf_lol',
         references=[Reference('llflow_l', TWO[1:], llflow),
                     Reference('llflow_l_skf', TWO[1:], llflow, options=dict(se=dict(ALIGNED, bottleneck=192, expansion=1)))]),
+    'nafnet': Network(
+        dict(type='SEWrapper', net=dict(
+            type='mmagic.NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
+        (29_159_715, 29_658_751), dict(DEEP, modules=('decoders.1', 'decoders.2', 'decoders.3')),
+        dict(net=dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=4 * [1], dec_blk_nums=4 * [1])),
+        config='nafnet_skf_lol'),
+    'restormer': Network(
+        dict(type='SEWrapper', net=dict(type='mmagic.Restormer', LayerNorm_type='BiasFree'), size_divisor=8),
+        (26_111_668, 27_349_042), dict(DEEP, modules=('decoder_level3', 'decoder_level2', 'decoder_level1')),
+        dict(net=dict(type='mmagic.Restormer', dim=4, num_blocks=4 * [1], num_refinement_blocks=1, heads=(1, 1, 2, 2))),
+        config='restormer_skf_lol'),
+    'unet': Network(
+        dict(type='SEWrapper', net=dict(type='segmentation_models_pytorch.Unet', encoder_weights=None, classes=3),
+             size_divisor=32, residual=True),
+        (24_436_659, 24_573_419), dict(DEEP, modules=('decoder.blocks.2', 'decoder.blocks.3', 'decoder.blocks.4')),
+        dict(net=dict(type='segmentation_models_pytorch.Unet', encoder_name='mobilenet_v2', encoder_weights=None,
+                      decoder_channels=(16, 16, 8, 8, 8), classes=3)),
+        config='unet_skf_lol'),
 }

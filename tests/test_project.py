@@ -67,14 +67,15 @@ def test_constraints_are_what_is_required(constraints, python):
             name = canonicalize_name(pin.name)
             assert name not in pins, f'{name} is pinned twice for Python {python}'
             pins[name] = next(iter(pin.specifier)).version
-    for requirement in [*requirements('runtime'), *requirements('demo')]:
+    for requirement in [*requirements('runtime'), *requirements('demo'), *requirements('video')]:
         name = canonicalize_name(requirement.name)
         assert name not in pins or pins[name] in requirement.specifier
     # Their wheels unpack into one folder.
     assert len({pins[f'opencv-{kind}'] for kind in ('python', 'python-headless', 'contrib-python')}) == 1
 
 
-@pytest.mark.parametrize('files, folders', [(['runtime'], ['mmskf', 'tools']), (['runtime', 'tests'], ['tests', 'tools'])])
+@pytest.mark.parametrize('files, folders', [
+    (['runtime', 'video'], ['mmskf', 'tools']), (['runtime', 'tests'], ['tests', 'tools'])])
 def test_what_is_imported_is_required(files, folders):
     required = {canonicalize_name(requirement.name) for file in files for requirement in requirements(file)}
     distributions = packages_distributions()
@@ -110,7 +111,7 @@ def test_the_wheel_says_what_it_needs(wheel):
     metadata = wheel.read(f'mmskf-{__version__}.dist-info/METADATA').decode()
     found = [Requirement(line.split(':', 1)[1]) for line in metadata.splitlines() if line.startswith('Requires-Dist:')]
     assert {str(requirement) for requirement in found if requirement.marker is None} == set(map(str, requirements('runtime')))
-    for extra, name in {'test': 'tests', 'demo': 'demo', 'lint': 'lint', 'docs': 'docs'}.items():
+    for extra, name in {'test': 'tests', 'demo': 'demo', 'video': 'video', 'lint': 'lint', 'docs': 'docs'}.items():
         named = {requirement.name for requirement in found
                  if requirement.marker is not None and f'extra == "{extra}"' in str(requirement.marker)}
         assert named == {requirement.name for requirement in requirements(name)}

@@ -18,7 +18,7 @@ from mmskf.datasets import IMG_EXTENSIONS, without_ground_truth
 from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .config import first_test_dataloader
-from .model import init_model, load_weights
+from .model import has_weights, init_model, load_weights
 
 Image = Union[str, Path, np.ndarray]
 
@@ -29,7 +29,8 @@ class SKFInferencer:
     Args:
         model (str | Path | Config | nn.Module): Name of a model (see :func:`list_models`), config, or a model of
             :func:`init_model`.
-        weights (str, optional): Path or URL of its checkpoint. Defaults to None: for a model that has its weights.
+        weights (str, optional): Path or URL of its checkpoint. Defaults to None: for a model that has its weights, or needs
+            none ('clahe').
         device (str, optional): Defaults to None: a GPU where there is one, else the CPU.
 
     Examples:
@@ -51,9 +52,9 @@ class SKFInferencer:
             if weights is not None:
                 load_weights(self.model, weights)
         else:
-            if weights is None:
-                warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
             self.model = init_model(model, weights, device)
+            if weights is None and has_weights(self.model):
+                warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
         with DefaultScope.overwrite_default_scope('mmskf'):
             self.pipeline = Compose(without_ground_truth(first_test_dataloader(self.model.cfg).dataset.pipeline))
 

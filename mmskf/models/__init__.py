@@ -5,4 +5,5 @@ from .editors import *  # noqa: F401, F403
 from .enhancement_net import EnhancementNet  # noqa: F401
 from .losses import *  # noqa: F401, F403
 from .se_modules import *  # noqa: F401, F403
+from .se_wrapper import SEWrapper  # noqa: F401
 from .skb import *  # noqa: F401, F403

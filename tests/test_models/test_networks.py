@@ -18,7 +18,7 @@ from mmskf.structures import SemanticPrior
 
 ALL = pytest.mark.parametrize('name', NETWORKS)
 REFERENCES = [(name, reference) for name, network in NETWORKS.items() for reference in network.references]
-SIZE = (16, 32)
+SIZE = (32, 64)
 
 
 def image_for(net, size=SIZE, batch=1):

@@ -38,6 +38,21 @@ def pages(module, tmp_path, monkeypatch):
     return tmp_path / 'configs'
 
 
+def test_measured(module, pages):
+    """One row for each test set and model, in the order of the index; a set without ground truth has NIQE alone."""
+    models = [{'Name': name, 'Config': f'configs/one/{name}.py', 'Metadata': {}, 'Results': [
+        {'Dataset': 'LOL', 'Metrics': {'PSNR': psnr, 'SSIM': 0.5, 'NIQE': 5}},
+        {'Dataset': 'DICM', 'Metrics': {'NIQE': 4.25}}]} for name, psnr in (('b', 10), ('a', 12.3456))]
+    mmengine.dump(dict(Models=models), pages / 'one' / 'metafile.yml')
+    (pages / 'README.md').write_text('')
+    (pages / 'one' / 'README.md').write_text(PAGE.format('measured'))
+    module.main([])
+    assert (pages / 'one' / 'README.md').read_text().splitlines()[2:8] == [
+        '| test set | model | PSNR | SSIM | NIQE |', '| --- | --- | --- | --- | --- |',
+        '| LOL | [b](b.py) | 10.000 | 0.500 | 5.000 |', '| LOL | [a](a.py) | 12.346 | 0.500 | 5.000 |',
+        '| DICM | [b](b.py) |  |  | 4.250 |', '| DICM | [a](a.py) |  |  | 4.250 |']
+
+
 def test_tables(module, pages):
     (pages / 'README.md').write_text(PAGE.format('counts'))
     (pages / 'one' / 'README.md').write_text(PAGE.format('models') + PAGE.format('scores'))

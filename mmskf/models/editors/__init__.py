@@ -6,6 +6,7 @@ from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
 from .retinexformer import RetinexformerNet
 from .retinexnet import RetinexNet
+from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
 from .skf_editor import SKFEditor
 from .snr import SNRNet
 from .staged_editor import StagedEditor
@@ -14,7 +15,7 @@ from .staged_editor import StagedEditor
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus',
-    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet',
-    'StagedEditor'
+    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
+    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
+    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]
