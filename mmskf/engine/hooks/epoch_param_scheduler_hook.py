@@ -1,4 +1,3 @@
-from typing import Optional
 
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.hooks.param_scheduler_hook import DATA_BATCH
@@ -27,7 +26,7 @@ class EpochParamSchedulerHook(ParamSchedulerHook):
         self.epoch_length = epoch_length
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
+                         outputs: dict | None = None) -> None:
         """Schedules by iteration act in every one, those by epoch after the last one of an epoch."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if self.every_n_train_iters(runner, self.epoch_length):
