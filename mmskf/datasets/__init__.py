@@ -1,4 +1,4 @@
-"""Data sets of low-light images, transforms, and low-light images made from ordinary photos."""
+"""Low-light image data sets, transforms, and low-light images synthesized from ordinary photos."""
 from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 
 from .enhancement_dataset import EnhancementDataset
