@@ -6,10 +6,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's mmskf, whichever is installed
 
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmskf.apis import has_weights, load_weights, use_unpaired
 from mmskf.apis.cli import add_runner_arguments, runner_config
+from mmskf.engine import Runner
 
 
 def parse_args(args=None):
@@ -28,6 +29,7 @@ def parse_args(args=None):
     return args
 
 
+@record  # what ends one of several processes is the last thing that torchrun shows
 def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)

@@ -12,7 +12,7 @@ model = dict(
     se_input='gt',
     loss_input='gt',
     test_passes=2,
-    # No boundary is removed; a large weight, but in every 50th iteration only. There is no SA loss.
+    # No boundary is removed; a large weight, but in the 50th, 100th, ... iteration only. There is no SA loss.
     sch_loss=dict(type='SCHLoss', bins='official', edge_width=0, loss_weight=10000.),
     sch_interval=50)
 train_dataloader = dict(batch_size=16)

@@ -1,5 +1,7 @@
 import logging
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
@@ -8,6 +10,14 @@ from mmengine.logging import print_log
 from mmskf.utils.image import to_float_rgb, to_uint8
 
 NOT_MEASURED = 'not measured'
+# Parts of the names of metrics, mmagic's included, by which hooks and schedulers know which of two scores is better.
+GREATER_IS_BETTER = ('PSNR', 'SSIM', 'SNR')
+LESS_IS_BETTER = ('LPIPS', 'NIQE', 'MAE', 'MSE', 'SAD', 'FID', 'GradientError', 'ConnectivityError')
+
+
+def is_nan(score: Any) -> bool:
+    """Whether a score of a report is that of something that could not be measured."""
+    return isinstance(score, float) and math.isnan(score)
 
 
 class ImageMetric(BaseSampleWiseMetric):
@@ -17,7 +27,7 @@ class ImageMetric(BaseSampleWiseMetric):
     with its scores, also when they are collected from several processes: after ``evaluate``, the main process has them in
     ``image_scores``, a dict: path of the input image -> dict: name of the score -> float, or None where the image could
     not be measured. Such images are left out of the mean, with a warning; where no image could be measured the mean
-    is the text 'not measured'.
+    is NaN, which logs show as 'not measured'.
 
     Where the model says of an output what has to be known of its scores, in the field ``note``, every score has that in its
     name: 'PSNR (exposure from the ground truth)'.
@@ -106,7 +116,7 @@ class ImageMetric(BaseSampleWiseMetric):
             results (list[dict]): Path and scores of every image, of all processes.
 
         Returns:
-            dict[str, float or str]: Name -> mean, or 'not measured'.
+            dict[str, float]: Name -> mean, NaN where nothing could be measured.
         """
         self.image_scores = {result['path']: result['scores'] for result in results}
         by_name: dict[str, list[float | None]] = {}
@@ -122,4 +132,4 @@ class ImageMetric(BaseSampleWiseMetric):
             print_log(f'{name}: {len(missing)} of {len(values)} images could not be measured and are not in the mean, '
                       f'because they are {self.unmeasurable}: {", ".join(missing[:5])}{", ..." if missing[5:] else ""}',
                       logger='current', level=logging.WARNING)
-        return float(np.mean(measured)) if measured else NOT_MEASURED
+        return float(np.mean(measured)) if measured else math.nan

@@ -9,17 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from golden import golden_file
-from mmengine.optim import build_optim_wrapper
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
-from tiny_llflow import GENERATOR, tiny_llflow
+from tiny_llflow import GENERATOR
 from tiny_segmentor import SEGMENTOR
 
 from mmskf.apis import init_model, load_config
 from mmskf.datasets import AppendEqualized
 from mmskf.evaluation.gt_mean import gt_mean_llflow
-from mmskf.registry import PARAM_SCHEDULERS
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = f"""
@@ -141,22 +138,3 @@ def test_tools_that_look_at_inputs(config, pairs, tool, tmp_path, capsys, monkey
     assert 0 < sheet[:40, :40].mean() < 0.3 * sheet[:40, 60:100].mean()  # low light, and its ground truth
     tool('tools/analysis_tools/get_flops').main([str(config), '--size', '16x24'])
     assert 'SE modules' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize('size', ['s', 'l'])
-def test_learning_rate_of_the_official_config(size):
-    """In force in iteration k, counted from 1, as the released training loop sets it."""
-    cfg = load_config(f'llflow_{size}_skf_lol_official')
-    model = tiny_llflow()
-    optimizers = build_optim_wrapper(model, cfg.optim_wrapper)
-    assert optimizers.optimizer.defaults['betas'] == (0.9, 0.999) and optimizers.optimizer.defaults['weight_decay'] == 0
-    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizers)) for scheduler in cfg.param_scheduler]
-    expected = {int(k): lr for k, lr in json.loads(golden_file('lr_schedules.json').read_text())[
-        f'llflow_{size}_skf'].items()}
-    assert cfg.train_cfg.max_iters == max(expected)
-    assert cfg.auto_scale_lr.base_batch_size == 16 and cfg.train_dataloader.batch_size == 4
-    for iteration in range(1, cfg.train_cfg.max_iters + 1):
-        if iteration in expected:
-            assert optimizers.get_lr()['lr'] == pytest.approx([expected[iteration]], rel=1e-9)
-        for scheduler in schedulers:
-            scheduler.step()

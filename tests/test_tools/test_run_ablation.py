@@ -142,6 +142,9 @@ def test_the_budget_reaches_every_row(module, number):
         stages = cfg.train_cfg.get('stages', [])
         assert (sum(stage.iters for stage in stages) if stages else cfg.train_cfg.max_iters) == 60
         assert all(max(scheduler.get('milestones', [0])) < 60 for scheduler in cfg.param_scheduler)
+        assert all(scheduler.get('end', 60) <= 60 for scheduler in cfg.param_scheduler)
+        if cfg.model.generator.type == 'HWMNet':
+            assert cfg.param_scheduler[-1].end == 60 and not cfg.param_scheduler[-1].by_epoch
         loader = cfg.train_dataloader
         assert loader.batch_size == 2 and loader.dataset.data_prefix.gt == 'Train/Normal' and loader.dataset.filename_tmpl
         assert cfg.test_dataloader.dataset.data_root == 'data/LOL-v2/Real_captured' and cfg.val_cfg is None

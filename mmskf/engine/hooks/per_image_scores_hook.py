@@ -6,8 +6,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mmskf.evaluation import NOT_MEASURED, ImageMetric
+from mmskf.evaluation import NOT_MEASURED, ImageMetric, is_nan
 from mmskf.registry import HOOKS
+from mmskf.utils.files import atomic_open
 
 from .image_names import names_below_common_folder
 
@@ -55,8 +56,7 @@ class PerImageScoresHook(Hook):
                         if column not in columns:
                             columns.append(column)
                         rows.setdefault(path, {})[column] = score
-        out_file.parent.mkdir(parents=True, exist_ok=True)
-        with open(out_file, 'w', newline='') as file:
+        with atomic_open(out_file, 'w', newline='') as file:
             writer = csv.writer(file)
             writer.writerow(['image', *columns])
             for path, name in sorted(names_below_common_folder(rows).items(), key=_natural_order):
@@ -69,6 +69,6 @@ def _natural_order(item: tuple[str, str]) -> list[int | str]:
 
 
 def _cell(score: float | str | None) -> str:
-    if score is None:
+    if score is None or is_nan(score):
         return NOT_MEASURED
     return score if isinstance(score, str) else f'{score:.6f}'

@@ -1,15 +1,19 @@
+from collections.abc import Sequence
 from copy import deepcopy
 from itertools import accumulate
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop, LogProcessor, set_random_seed
-from mmengine.runner.loops import _InfiniteDataloaderIterator
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
+from mmskf.datasets.resumable import resumable
 from mmskf.registry import LOG_PROCESSORS, LOOPS
 from mmskf.utils.options import merge_options
+
+from ..log_processor import LogProcessor
+from .iter_based_train_loop import IterBasedTrainLoop
 
 
 class Stage(NamedTuple):
@@ -37,7 +41,7 @@ class StagedTrainLoop(IterBasedTrainLoop):
             its type or its index, as in ``dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=48)))``.
         val_begin (int, optional): The first iteration with a validation. Defaults to None: the first one of the last stage,
             since there is no enhanced image before.
-        **kwargs: See ``mmengine.runner.IterBasedTrainLoop``.
+        **kwargs: See :class:`IterBasedTrainLoop`.
 
     Raises:
         KeyError: If ``dataloader`` names an item of a list that is not there.
@@ -45,7 +49,8 @@ class StagedTrainLoop(IterBasedTrainLoop):
         ValueError: If the stages are not those of the model, or one has a field that does not exist.
     """
 
-    def __init__(self, runner, dataloader: dict, stages: Sequence[dict], val_begin: Optional[int] = None, **kwargs):
+    def __init__(self, runner: Runner, dataloader: dict, stages: Sequence[dict], val_begin: int | None = None,
+                 **kwargs: Any) -> None:
         if not isinstance(dataloader, dict):
             raise TypeError('StagedTrainLoop makes a data loader for each stage: give the Runner train_dataloader as a config, '
                             f'not as a {type(dataloader).__name__}')
@@ -55,45 +60,43 @@ class StagedTrainLoop(IterBasedTrainLoop):
         self.stages = [Stage(stage['name'], end - stage['iters'], end) for stage, end in zip(stages, ends)]
         # All of them at once, so that a folder that does not exist stops the training before it starts.
         diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        self.dataloaders = [runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed)
-                            for number, stage in enumerate(stages)]
+        self.dataloaders: list = [
+            resumable(runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed),
+                      runner.seed + number) for number, stage in enumerate(stages)]
+        self.current: int | None = None
         if val_begin is None:
             val_begin = self.stages[-1].begin + 1
         super().__init__(runner, self.dataloaders[0], max_iters=ends[-1], val_begin=val_begin, **kwargs)
 
     @property
-    def position(self) -> Tuple[int, Stage]:
+    def position(self) -> tuple[int, Stage]:
         """Number, from 0, and description of the stage that the current iteration belongs to; after the end, of the last."""
-        return next(((number, stage) for number, stage in enumerate(self.stages) if self._iter < stage.end),
+        return self._position_of(self._iter)
+
+    def _position_of(self, iteration: int) -> tuple[int, Stage]:
+        return next(((number, stage) for number, stage in enumerate(self.stages) if iteration < stage.end),
                     (len(self.stages) - 1, self.stages[-1]))
 
-    def run(self) -> nn.Module:
-        """Trains through all stages, from the iteration that the Runner has resumed."""
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('before_train_epoch')
-        current = None
-        while self._iter < self._max_iters and not self.stop_training:
-            number, stage = self.position
-            if number != current:
-                self._begin(number, stage)
-                current = number
-            self.runner.model.train()
-            self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
-            if (self.runner.val_loop is not None and self._iter >= self.val_begin
-                    and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)):
-                self.runner.val_loop.run()
-        self.runner.call_hook('after_train_epoch')
-        self.runner.call_hook('after_train')
-        return self.runner.model
+    def next_batch(self) -> Sequence[dict]:
+        """The batch of the current iteration, of its stage's data loader."""
+        number, stage = self.position
+        if number != self.current:
+            self._begin(number, stage)
+            self.current = number
+        return super().next_batch()
 
-    def _begin(self, number: int, stage: Stage):
+    def _validate_if_due(self) -> None:
+        if self.current is None:  # resumed: the validation belongs to the iteration before
+            self.model.stage = self._position_of(self._iter - 1)[1].name
+        super()._validate_if_due()
+
+    def _begin(self, number: int, stage: Stage) -> None:
         """Turns to a stage, and in it to the iteration to go on with."""
         self.model.stage = stage.name
         done = self._iter - stage.begin
         self.runner.logger.info(
             f'Stage {number + 1} of {len(self.stages)}: {stage.name}, {stage.end - stage.begin} iterations'
-            + (f', of which {done} are done: their images are skipped' if done else ''))
+            + (f', of which {done} are done' if done else ''))
         if done == 0:
             # The means over the last iterations, which the log shows, are of one stage only.
             scalars = self.runner.message_hub.log_scalars
@@ -101,16 +104,14 @@ class StagedTrainLoop(IterBasedTrainLoop):
                 del scalars[name]
         # What is drawn in this process depends on the stage alone, not on what was before it: a resumed training can repeat it.
         set_random_seed(self.runner.seed + number, diff_rank_seed=self.runner._randomness_cfg.get('diff_rank_seed', False))
-        if number > 0:
-            # The workers of the earlier loaders end when nothing holds these any more.
-            self.dataloaders[:number] = [None] * number
-            self.dataloader, self.dataloader_iterator = self.dataloaders[number], None
-            self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
-        for _ in range(done):
-            next(self.dataloader_iterator)
+        # The workers of the earlier loaders end when nothing holds these any more.
+        self.dataloader_iterator = None
+        self.dataloaders[:number] = [None] * number
+        self.dataloader = self.dataloaders[number]
+        self.dataloader_iterator = self.batches_from(done)
 
 
-def check_stages(stages: Sequence[dict], model: nn.Module):
+def check_stages(stages: Sequence[dict], model: nn.Module) -> None:
     """Refuses stages that a model does not have, or has in another order.
 
     Raises:
@@ -152,7 +153,7 @@ class StagedLogProcessor(LogProcessor):
         **kwargs: See ``mmengine.runner.LogProcessor``.
     """
 
-    def get_log_after_iter(self, runner, batch_idx: int, mode: str) -> Tuple[dict, str]:
+    def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[dict, str]:
         """As mmengine's, with the stage before the line and its number, from 1, as 'stage' in the scalars."""
         tag, line = super().get_log_after_iter(runner, batch_idx, mode)
         if mode == 'train' and isinstance(runner.train_loop, StagedTrainLoop):

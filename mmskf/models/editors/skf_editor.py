@@ -59,7 +59,7 @@ class SKFEditor(EnhancementEditor):
             low-light image. Defaults to 'lq'.
         loss_input (str): The image whose prior the losses get: 'lq', 'pred' or 'gt'. Defaults to 'lq'.
         test_passes (int): 2 enhances twice in testing, the second time with the prior of the first result. Defaults to 1.
-        sch_interval (int): The SCH loss acts in every so many iterations. Defaults to 1.
+        sch_interval (int): The SCH loss acts in every so many iterations; 50: in the 50th, the 100th, ... Defaults to 1.
         **kwargs: See :class:`EnhancementEditor`.
 
     Raises:
@@ -160,7 +160,8 @@ class SKFEditor(EnhancementEditor):
         losses = dict(recon) if isinstance(recon, dict) else dict(loss_recon=recon)
         if not self.guided:
             return losses
-        if self.sch_loss and MessageHub.get_current_instance().get_info('iter', 0) % self.sch_interval == 0:
+        iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
+        if self.sch_loss and iteration % self.sch_interval == 0:
             losses['loss_SCH'] = self.sch_loss(*self.compared(outputs, gt), prior and prior.labels)
         if self.sa_loss:
             losses.update(self.sa_loss.generator_loss(self.discriminator, full_size(outputs), gt, prior))

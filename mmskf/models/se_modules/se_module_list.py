@@ -2,7 +2,7 @@ import re
 from collections.abc import Sequence
 
 from mmengine.model import ModuleList
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
@@ -29,7 +29,8 @@ class SEModuleList(ModuleList):
     """
 
     def __init__(self, se: dict | None, channels: Sequence[int]):
-        sources, modules = (), []
+        sources: tuple[int | str, ...] = ()
+        modules: list[nn.Module] = []
         if se is not None:
             options = dict(se)
             sources, widths = tuple(options.pop('sources')), options.pop('semantic_channels', None)

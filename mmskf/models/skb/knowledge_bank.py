@@ -3,7 +3,7 @@ import importlib
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
@@ -81,7 +81,7 @@ class KnowledgeBank(nn.Module, ABC):
     #: Side of the patches that a vision transformer cuts an image into.
     patch_size = 1
     #: The mean and std that the network was trained with, for RGB in [0, 1].
-    model_mean_std: dict[str, Sequence[float]] = IMAGENET
+    model_mean_std: Mapping[str, Sequence[float]] = IMAGENET
 
     def __init__(self,
                  network: nn.Module,
@@ -157,7 +157,8 @@ class KnowledgeBank(nn.Module, ABC):
         weights = self._read_state_dict(checkpoint)
         for key, value in self.network.state_dict().items():
             found = weights.get(key, value)
-            if found.shape[1:] == value.shape[1:] and found.shape != value.shape and len(value) == self.num_classes:
+            alike = found.ndim == value.ndim and found.shape[1:] == value.shape[1:]
+            if alike and found.shape != value.shape and len(value) == self.num_classes:
                 raise RuntimeError(f'The weights in {checkpoint} know {len(found)} classes, the segmentor of {self.name} has '
                                    f'{len(value)}: set {self.classes_field}={len(found)}, or give the weights that belong to it')
         try:
@@ -235,7 +236,7 @@ class KnowledgeBank(nn.Module, ABC):
             image = log_image(image)
         if self.mean_std == 'model':
             image = self.normalize(image)
-        elif self.mean_std is not None:
+        elif isinstance(self.mean_std, dict):
             image = _standardize(image, **self.mean_std)
         if self.image_size:
             # At least float32: half precision lacks this kernel on the CPU.
@@ -264,7 +265,7 @@ class KnowledgeBank(nn.Module, ABC):
         return list(_maps(output)), logits
 
     def _undo(self, features: list[Tensor], logits: Tensor | None,
-              size: tuple[int, int]) -> tuple[list[Tensor], Tensor | None]:
+              size: Sequence[int]) -> tuple[list[Tensor], Tensor | None]:
         """Takes back what :meth:`_prepare` did to the size."""
         height, width = size
         if self.image_size:
@@ -317,7 +318,7 @@ class KnowledgeBank(nn.Module, ABC):
             try:
                 maps, _ = self._segment(torch.zeros(1, 3, *size))
             except SIZE_ERRORS as error:
-                reason = error
+                reason = str(error)
                 continue
             whole = all(length * stride >= total for i, stride in zip(self._order, self.strides)
                         for length, total in zip(maps[i].shape[-2:], size))

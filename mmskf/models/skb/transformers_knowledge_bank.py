@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,7 +62,7 @@ class TransformersKnowledgeBank(KnowledgeBank):
         layers = getattr(self.network.config, 'out_indices', None) or (-1, )
         return [self._to_map(output.hidden_states[layer], x.shape[-2:]) for layer in layers], None
 
-    def _to_map(self, hidden: Tensor, size: tuple[int, int]) -> Tensor:
+    def _to_map(self, hidden: Tensor, size: Sequence[int]) -> Tensor:
         """The patches' tokens of a vision transformer (N, tokens, C), normalized as after its last layer, as (N, C, h, w)."""
         if hidden.ndim == 4:
             return hidden
