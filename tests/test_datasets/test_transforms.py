@@ -90,10 +90,14 @@ def test_file_that_is_no_image_is_named(tmp_path):
         load(tmp_path / 'a.png')
 
 
-def test_float_image_is_refused(tmp_path):
-    Image.fromarray(np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)).save(tmp_path / 'a.tiff')
-    with pytest.raises(ValueError, match=r'a.tiff holds float32 values in \[0, 1\], expected an image of 8 or 16 bits'):
-        load(tmp_path / 'a.tiff')
+def test_float_images(tmp_path):
+    """Floats are taken for 0..1; other ranges would be a guess."""
+    values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    Image.fromarray(values).save(tmp_path / 'a.tiff')
+    assert np.array_equal(load(tmp_path / 'a.tiff')[..., 2], np.rint(values * 255))
+    Image.fromarray(values * 300).save(tmp_path / 'b.tiff')
+    with pytest.raises(ValueError, match=r'b.tiff holds float32 values in \[0, 300\], expected an image of 8 or 16 bits'):
+        load(tmp_path / 'b.tiff')
 
 
 def test_pair_of_different_sizes(tmp_path):

@@ -1,50 +1,38 @@
-import io
 from typing import Optional
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
-from PIL import Image, ImageOps
 
 from mmskf.registry import TRANSFORMS
 from mmskf.utils.image import to_rgb8
+from mmskf.utils.image_file import PIXEL_LIMIT, read_photo
 
 
-def decode_image(content: bytes, name: str) -> np.ndarray:
-    """Decodes an image file of any common kind to 8-bit RGB, see :func:`to_rgb8`; an orientation in EXIF is applied.
-
-    Pillow decodes, not OpenCV: it refuses a truncated file in every version, where OpenCV, depending on its version, fills
-    the missing part with gray.
+def decode_image(content: bytes, name: str, pixel_limit: Optional[int] = PIXEL_LIMIT) -> np.ndarray:
+    """Decodes an image file of any common kind to 8-bit sRGB, upright: the pixels of :func:`~mmskf.utils.image_file.read_photo`.
 
     Args:
         content (bytes): The file.
         name (str): Its name, for the error.
+        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to Pillow's limit; None: no limit.
 
     Returns:
         np.ndarray: uint8 (H, W, 3), RGB.
 
     Raises:
         OSError: If the file is damaged, truncated or no image.
-        ValueError: If it has neither 8 nor 16 bits a channel.
+        ValueError: If it is an image that is not taken: too large, a raw file, or of other numbers than 8 or 16 bits or floats
+            in [0, 1].
     """
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image = ImageOps.exif_transpose(image)
-            # Pillow has no conversion that scales: 'I;16' (or 'I', in its older versions) would be clipped at 255.
-            # A copy, since flips work in place and the memory of a picture of Pillow is read-only.
-            array = np.array(image if image.mode[0] in 'IF' else image.convert('RGB'))
-    # Pillow's decoders each raise their own: SyntaxError for a broken PNG, struct.error, EOFError, DecompressionBombError...
-    except Exception as error:
-        raise OSError(f'{name} cannot be read as an image ({error}): the file is damaged or incomplete; copy it again from '
-                      'where it came, or take it out of the data set') from error
-    return to_rgb8(array, name)
+    return read_photo(content, name, pixel_limit).pixels
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Loads one image as 8-bit RGB, whatever kind of file it is in, and names the file when something is wrong with it.
+    """Loads one image as 8-bit sRGB, whatever kind of file it is in, and names the file when something is wrong with it.
 
-    What happens to gray, RGBA and 16-bit images: :func:`to_rgb8`.
+    What happens to gray, RGBA, 16-bit and float images, and to color profiles: :func:`~mmskf.utils.image_file.read_photo`.
 
     Required Keys:
 
@@ -59,23 +47,29 @@ class LoadImage(BaseTransform):
         key (str): Which image, e.g. 'img' (low light) or 'gt' (normal light).
         same_size_as (str, optional): Key of an image loaded before; this one must have its size. Defaults to None.
         backend_args (dict, optional): Where mmengine's file client finds the file, if not on a disk. Defaults to None.
+        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to Pillow's limit; None: no limit.
 
     Raises:
         OSError: If the file is damaged, truncated, or no image.
-        ValueError: If the image has neither 8 nor 16 bits a channel, or the sizes of the pair differ.
+        ValueError: If it is an image that is not taken (see :func:`decode_image`), or the sizes of the pair differ.
     """
 
-    def __init__(self, key: str, same_size_as: Optional[str] = None, backend_args: Optional[dict] = None):
+    def __init__(self,
+                 key: str,
+                 same_size_as: Optional[str] = None,
+                 backend_args: Optional[dict] = None,
+                 pixel_limit: Optional[int] = PIXEL_LIMIT):
         self.key = key
         self.same_size_as = same_size_as
         self.backend_args = backend_args
+        self.pixel_limit = pixel_limit
 
     def transform(self, results: dict) -> dict:
         path = results.get(f'{self.key}_path')
         if path is None:
             image = to_rgb8(results[self.key], f'The array given as {self.key!r}')
         else:
-            image = decode_image(fileio.get(path, backend_args=self.backend_args), path)
+            image = decode_image(fileio.get(path, backend_args=self.backend_args), path, self.pixel_limit)
         results[self.key] = image
         results[f'ori_{self.key}_shape'] = image.shape
         results[f'{self.key}_channel_order'], results[f'{self.key}_color_type'] = 'rgb', 'color'

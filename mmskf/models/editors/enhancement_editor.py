@@ -80,6 +80,30 @@ class EnhancementEditor(BaseEditModel):
         self.input_channels = self.generator.input_channels
         self.test_uses_gt = self.generator.test_uses_gt
 
+    def val_step(self, data: dict) -> List[DataSample]:
+        """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
+        self.check_sizes(data)
+        return super().val_step(data)
+
+    def test_step(self, data: dict) -> List[DataSample]:
+        """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
+        self.check_sizes(data)
+        return super().test_step(data)
+
+    @staticmethod
+    def check_sizes(data: dict) -> None:
+        """Refuses a batch of images of several sizes, which cannot be stacked.
+
+        Raises:
+            ValueError: If they differ; names the files.
+        """
+        images, samples = data['inputs'], data.get('data_samples') or []
+        if len({tuple(image.shape) for image in images}) > 1:
+            names = [sample.get('img_path', f'image {number}') for number, sample in enumerate(samples, 1)]
+            sizes = [f'{name} is {image.shape[-1]}x{image.shape[-2]}' for name, image in zip(names, images)]
+            raise ValueError(f'Images of several sizes (width x height) cannot be tested as one batch: {", ".join(sizes)}. Set '
+                             'batch_size=1 in val_dataloader and test_dataloader, which is what a test of photos takes')
+
     def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
         """The generator's outputs in testing.
 

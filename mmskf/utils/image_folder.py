@@ -1,0 +1,121 @@
+"""Which files are images, where they lie, and that none of them is ever replaced: the one list for datasets, tools and commands."""
+import os
+from pathlib import Path
+from typing import Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+
+from PIL import Image
+
+# What Pillow names but cannot decode by itself: EPS runs Ghostscript, WMF needs Windows, the others need further software.
+NOT_DECODED = ('BUFR', 'EPS', 'FPX', 'GRIB', 'HDF5', 'MIC', 'MPEG', 'WMF')
+HEIF_EXTENSIONS = ('.heic', '.heif', '.hif')
+RAW_EXTENSIONS = ('.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dcr', '.dng', '.erf', '.kdc', '.mef', '.mos', '.mrw', '.nef',
+                  '.nrw', '.orf', '.pef', '.raf', '.raw', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f')
+RAW_ADVICE = ('a raw file of a camera, which has to be developed first: open it in darktable, RawTherapee or the program of the '
+              'camera, and save it as TIFF or JPEG')
+NAMES_SHOWN = 5
+
+Image.init()
+#: Pillow's names of the formats that are read; HEIF is one more where pillow-heif is installed.
+FORMATS = tuple(sorted(set(Image.OPEN) - set(NOT_DECODED)))
+#: Endings of the files that are taken for images, in lower case; files have them in any.
+IMG_EXTENSIONS = tuple(sorted({
+    '.mpo', *HEIF_EXTENSIONS, *(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)}))
+
+
+class ImageListing(NamedTuple):
+    """What lies in a folder: the images, and what was passed by."""
+    images: List[Path]
+    skipped: List[Path]
+
+
+def is_image_name(name: Union[str, Path], endings: Sequence[str] = IMG_EXTENSIONS) -> bool:
+    """Whether a file is taken for an image: by its ending, in any case of letters; hidden files ('._photo.png') are not."""
+    base = os.path.basename(name)
+    return not base.startswith('.') and os.path.splitext(base)[1].lower() in endings
+
+
+def list_images(folder: Union[str, Path], recursive: bool = True, leave_out: Optional[Path] = None) -> ImageListing:
+    """Finds the images of a folder, sorted by path.
+
+    Hidden files and folders, links to folders, pipes and devices are skipped.
+
+    Args:
+        folder (str | Path): The folder.
+        recursive (bool): Also looks in folders below. Defaults to True.
+        leave_out (Path, optional): A folder below that is not looked into, such as that of the results.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
+    images: List[Path] = []
+    skipped: List[Path] = []
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for root, folders, files in os.walk(folder, onerror=fail):
+        here = Path(root)
+        for name in sorted(folders):
+            path = here / name
+            if not recursive or leave_out is not None and leave_out.exists() and path.samefile(leave_out):
+                folders.remove(name)
+            elif name.startswith('.') or path.is_symlink():
+                folders.remove(name)
+                skipped.append(path)
+        folders.sort()
+        for name in sorted(files):
+            path = here / name
+            (images if is_image_name(name) and path.is_file() else skipped).append(path)
+    return ImageListing(images, skipped)
+
+
+def shortened(names: Sequence[Union[str, Path]]) -> str:
+    """The first names of a list, and how many there are more."""
+    more = len(names) - NAMES_SHOWN
+    return ', '.join(map(str, names[:NAMES_SHOWN])) + (f' and {more} more' if more > 0 else '')
+
+
+def describe_skipped(skipped: Sequence[Union[str, Path]]) -> str:
+    """What was passed by in a folder, in words; empty where nothing was."""
+    raw = [path for path in skipped if os.path.splitext(path)[1].lower() in RAW_EXTENSIONS]
+    others = [path for path in skipped if path not in raw]
+    parts = []
+    if others:
+        parts.append(f'Skipped (hidden, no image, or a link to a folder): {shortened(others)}')
+    if raw:
+        parts.append(f'Skipped: {shortened(raw)}; that is {RAW_ADVICE}')
+    return '. '.join(parts)
+
+
+class Originals:
+    """The files that a run reads. Nothing that it writes may replace one of them.
+
+    Args:
+        paths (Iterable[str | Path]): The files.
+    """
+
+    def __init__(self, paths: Iterable[Union[str, Path]]):
+        self._paths: Set[str] = set()
+        self._files: Set[Tuple[int, int]] = set()
+        for path in paths:
+            self._paths.add(os.path.realpath(path))
+            self._files.update(self._file(path))
+
+    @staticmethod
+    def _file(path: Union[str, Path]) -> List[Tuple[int, int]]:
+        """What a file is beneath its names: links of all kinds and other spellings of a name lead to the same."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return []
+        return [(status.st_dev, status.st_ino)]
+
+    def check(self, target: Union[str, Path]) -> None:
+        """Refuses to write to a path that leads to an original.
+
+        Raises:
+            FileExistsError: If it does.
+        """
+        if os.path.realpath(target) in self._paths or self._files.intersection(self._file(target)):
+            raise FileExistsError(f'{target} is one of the originals, which a result must not replace: choose another folder for '
+                                  'the results')
