@@ -3,7 +3,6 @@
 Every repair is one function that says why it is there and does nothing where it is not needed. :func:`apply_all` runs
 when ``mmskf`` is imported, before anything of mmagic or mmsegmentation is. Nothing else in the package knows of them.
 """
-import functools
 import importlib
 import importlib.util
 import os
@@ -14,10 +13,14 @@ import warnings
 
 import numpy as np
 import torch
+from mmengine import fileio
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version
+
+from mmskf.utils.files import AtomicLocalBackend
+from mmskf.weights import load_from_local, load_url
 
 MIN_TORCH = '2.6'
 
@@ -85,55 +88,53 @@ def import_ops_of_mmcv_lite():
 def keep_methods_out_of_checkpoints():
     """``HistoryBuffer`` pickles its methods, by ``getattr``, which would let a checkpoint reach any attribute of anything.
 
-    It makes them anew when it is loaded, so that they need not be saved.
+    They need neither be saved nor be taken from a file: it makes them anew.
     """
-    HistoryBuffer.__getstate__ = lambda self: {
-        name: value for name, value in vars(self).items() if name != 'statistics_methods'}
+
+    def without_methods(state):
+        return {name: value for name, value in state.items() if name != 'statistics_methods'}
+
+    def restore(self, state):
+        self._set_default_statistics()
+        vars(self).update(without_methods(state))
+
+    HistoryBuffer.__getstate__ = lambda self: without_methods(vars(self))
+    HistoryBuffer.__setstate__ = restore
 
 
 def allow_training_state_in_checkpoints():
     """A checkpoint of mmengine's Runner holds its log history: numpy numbers inside ``HistoryBuffer``.
 
-    These classes only hold data, so that ``torch.load(weights_only=True)`` may build them when a training is resumed.
+    These classes only hold data, so that ``torch.load(weights_only=True)`` may build them when a training is resumed. Where
+    plain mmengine wrote it, the file asks for ``getattr``, and is given what knows the four methods of ``HistoryBuffer`` alone.
     """
     numpy2 = np.lib.NumpyVersion(np.__version__) >= '2.0.0'
     multiarray = importlib.import_module('numpy._core.multiarray' if numpy2 else 'numpy.core.multiarray')
-    numbers = {type(np.dtype(number)) for number in (np.float64, np.float32, np.int64)}
+    numbers = {type(np.dtype(number)) for number in '?bBhHiIlLqQefd'}
     # A checkpoint names numpy's functions by the module of the numpy that wrote it: "numpy._core" is new in 2.0.
     functions = [(function, f'{module}.multiarray.{function.__name__}') for module in ('numpy.core', 'numpy._core')
                  for function in (multiarray._reconstruct, multiarray.scalar)]
-    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, *numbers, *functions])
+    torch.serialization.add_safe_globals([HistoryBuffer, np.ndarray, np.dtype, *numbers, *functions,
+                                          (_history_method, 'builtins.getattr')])
 
 
-def _explain_refusal(load):
-
-    @functools.wraps(load)
-    def wrapper(filename, *args, **kwargs):
-        try:
-            return load(filename, *args, **kwargs)
-        except pickle.UnpicklingError as error:
-            reason = str(error).strip().splitlines()[-1] if 'WeightsUnpickler' not in str(error) else next(
-                line.strip() for line in str(error).splitlines() if 'WeightsUnpickler' in line)
-            raise pickle.UnpicklingError(
-                f'Refused to load {filename}: it is no plain checkpoint, but a file that is damaged or would run code while '
-                f'it loads ({reason}). If you trust who made it, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for one run, or '
-                "save it again as weights only: torch.save({'state_dict': model.state_dict()}, path)") from None
-
-    return wrapper
+def _history_method(owner, name):
+    """Stands in for ``getattr`` while a checkpoint is loaded."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
+        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL builtins.getattr of {name!r}')
+    return getattr(HistoryBuffer, name)
 
 
 def load_checkpoints_safely():
-    """mmengine loads URLs with ``weights_only=False``, and torch's refusal of a file does not name it.
-
-    Files are loaded by torch's default, which is safe; URLs are told to be. Both explain a refusal.
-    """
-    if hasattr(CheckpointLoader._schemes[''], '__wrapped__'):
-        return
-
+    """mmengine loads URLs with ``weights_only=False``, and what torch says of a file that it cannot read does not name it."""
     # All of mmengine's loaders of URLs (http, torchvision://, open-mmlab://, ...) come down to this function.
-    checkpoint.load_url = functools.partial(checkpoint.load_url, weights_only=True)
-    CheckpointLoader.register_scheme('', _explain_refusal(checkpoint.load_from_local), force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), _explain_refusal(checkpoint.load_from_http), force=True)
+    checkpoint.load_url = load_url
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+
+
+def write_files_whole():
+    """mmengine and mmcv write in place, so that a kill or a full disk leaves half a file under the final name."""
+    fileio.register_backend('local', AtomicLocalBackend, force=True, prefixes='')
 
 
 def apply_all():
@@ -146,3 +147,4 @@ def apply_all():
     keep_methods_out_of_checkpoints()
     allow_training_state_in_checkpoints()
     load_checkpoints_safely()
+    write_files_whole()

@@ -1,18 +1,197 @@
-"""Weights as they lie in files: reading them, and comparing them with what a model expects."""
-from pathlib import Path
-from typing import Dict, List, Mapping, Union
+"""Weights as they lie in files: reading them safely, and comparing them with what a model expects.
 
+Nothing that is read here can run code, whatever the file. What cannot be read, or is not what is wanted, is a
+:class:`WeightsError`: one sentence that names the file, what it is, and the way out.
+"""
+import logging
+import os
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Optional, Union
+from urllib.parse import urlparse
+
+import torch
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 PACKAGE = Path(__file__).parent
+# Parts of an editor that a checkpoint may lack: the frozen knowledge bank has its own file, D is for training only.
+OPTIONAL_PARTS = ('skb.', 'discriminator.')
+CONVERTER = 'tools/model_converters/official_to_mmskf.py'
+# Integers under these names are weights that somebody rounded; elsewhere they are counters and indices.
+FLOATS = ('weight', 'bias', 'running_mean', 'running_var')
+OPTIMIZERS = ('optimizer', 'optimizers', 'optimizer_state_dict', 'optim')
+
+MapLocation = Union[str, torch.device, Callable, dict, None]
+
+
+class WeightsError(ValueError):
+    """A file cannot be read, or does not hold the weights that are wanted."""
+
+
+class RefusedPickleError(WeightsError, pickle.UnpicklingError):
+    """A file would run code while it is loaded."""
 
 
 @CheckpointLoader.register_scheme('mmskf://', force=True)
-def load_from_package(filename, map_location=None):
+def load_from_package(filename: str, map_location: MapLocation = None) -> Any:
     """Reads a checkpoint that mmskf ships: ``mmskf://models/skb/weights/...``, relative to the package."""
-    path = PACKAGE / filename.removeprefix('mmskf://')
-    return CheckpointLoader.load_checkpoint(str(path), map_location, logger='silent')
+    return load_file(PACKAGE / filename.removeprefix('mmskf://'), map_location)
+
+
+def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
+    """mmengine's way to :func:`load_file`."""
+    return load_file(filename, map_location)
+
+
+def load_file(path: Union[str, Path], map_location: MapLocation = None, name: Optional[str] = None, mmap: bool = False) -> Any:
+    """Reads what ``torch.save`` wrote, without running code, and with its checksums compared, which PyTorch does not do.
+
+    ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` in the environment lets PyTorch run what it finds.
+
+    Args:
+        path (str | Path): The file.
+        map_location: As for ``torch.load``. Defaults to None.
+        name (str, optional): What errors call the file. Defaults to its path.
+        mmap (bool): Leaves tensors on the disk until they are used, unchecked. Defaults to False.
+
+    Raises:
+        FileNotFoundError: Without such a file.
+        RefusedPickleError: If loading it would run code.
+        WeightsError: If it is damaged or something else.
+    """
+    path, name = Path(path).expanduser(), name or str(path)
+    if not path.exists():
+        raise FileNotFoundError(f'There is no file {name}')
+    check_whole(path, name, checksums=not mmap)
+    try:
+        return torch.load(path, map_location=map_location, mmap=mmap or None)
+    except Exception as error:
+        # torch raises whatever its reader stumbles over: RuntimeError, KeyError, struct.error, AttributeError, MemoryError...
+        refused = re.search(r'GLOBAL (\S+)', str(error)) if isinstance(error, pickle.UnpicklingError) else None
+        if refused:
+            raise RefusedPickleError(
+                f'Refused to load {name}: it holds {refused[1]}, which is no number but a piece of a program (a whole model, '
+                'saved with its code, has such). The file may be hostile and do anything on this machine. Get its weights '
+                "alone, saved by torch.save({'state_dict': model.state_dict()}, path), where you can; only if you trust "
+                'who made it, set TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 for one run') from None
+        reason = re.sub(r'\s+', ' ', str(error).split('WeightsUnpickler error:')[-1]).strip()[:160]
+        raise WeightsError(f'{name} is no checkpoint of PyTorch, or a damaged one ({type(error).__name__}: {reason}): get it '
+                           'again from where it came') from None
+
+
+def check_whole(path: Path, name: Optional[str] = None, checksums: bool = True):
+    """Looks at a file without loading it.
+
+    Args:
+        path (Path): The file.
+        name (str, optional): What errors call it. Defaults to its path.
+        checksums (bool): Reads all of it, to compare its checksums. Defaults to True.
+
+    Raises:
+        WeightsError: If it is incomplete, damaged, or obviously no checkpoint.
+    """
+    fault = _fault_of(path, checksums)
+    if fault:
+        raise WeightsError(f'{name or path} {fault}')
+
+
+def _fault_of(path: Path, checksums: bool) -> Optional[str]:
+    """What is wrong with a file, as far as it can be seen without PyTorch; None where nothing is."""
+    if path.is_dir():
+        return 'is a folder, and a checkpoint is one file: name the file in it'
+    with open(path, 'rb') as file:
+        head = file.read(512)
+    if not head:
+        return 'is empty: its download or the disk that it was written to failed; get it again'
+    if head.lstrip()[:1] == b'<':
+        return 'is a web page, not a checkpoint: the download needs a login or another address'
+    if head.startswith(b'version https://git-lfs'):
+        return 'is only a pointer to the checkpoint: fetch the file itself with git lfs pull'
+    if not head.startswith(b'PK'):
+        return None  # the format of torch < 1.6, which has no checksums, or nothing that is known here
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [Path(member).name for member in archive.namelist()]
+            broken = archive.testzip() if checksums else None
+    except Exception as error:
+        # zipfile, too: BadZipFile, NotImplementedError, struct.error, zlib.error, OverflowError, UnicodeDecodeError...
+        return f'is incomplete or damaged ({error}): copy or download it again'
+    if broken:
+        return f'is damaged: the checksum of {broken} in it is wrong; copy or download it again'
+    if 'data.pkl' not in members:
+        inside = ('arrays of numpy (.npz)' if any(member.endswith('.npy') for member in members) else
+                  f'{len(members)} files, such as {members[0]}' if members else 'nothing')
+        return f'is a zip archive of {inside}, without weights of PyTorch: unpack it, or convert it with {CONVERTER}'
+    if 'constants.pkl' in members:
+        return 'is a TorchScript program, not weights: save the state_dict of the model that it was made from'
+    return None
+
+
+def load_url(url: str, model_dir: Optional[str] = None, map_location: MapLocation = None, progress: bool = True) -> Any:
+    """Reads a checkpoint from the network, by way of PyTorch's cache; raises as :func:`load_file`."""
+    folder = Path(model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints'))
+    path = folder / Path(urlparse(url).path).name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), progress=progress)
+        except OSError as error:
+            raise WeightsError(f'{url} cannot be downloaded ({error}): put the file at {path} by hand') from error
+    return load_file(path, map_location, f'{url} (in {path})')
+
+
+def training_state(path: Union[str, Path]) -> dict:
+    """What a checkpoint of MMEngine says of the training that can go on from it, in 'meta': 'iter', 'time', 'seed'...
+
+    Raises:
+        FileNotFoundError, WeightsError: As :func:`load_file`, or if the file holds no state of a training.
+    """
+    loaded = load_file(path, 'cpu', mmap=True)
+    lacking = [part for part in ('meta', 'message_hub', 'optimizer') if not isinstance(loaded, dict) or part not in loaded]
+    if lacking:
+        raise WeightsError(f'{path} holds no state of a training (it has no {" and no ".join(lacking)}), so that none can go '
+                           'on from it: to start a new training from its weights, give it as --cfg-options load_from=PATH')
+    return loaded['meta']
+
+
+def weights_in(loaded: Any, name: str) -> Dict[str, Tensor]:
+    """The weights of a loaded file: a bare state dict or one under 'state_dict', with or without 'module.' before the keys.
+
+    Args:
+        loaded: What was in the file.
+        name (str): What errors call it.
+
+    Raises:
+        WeightsError: If that is something else, or holds what is no weight, see :func:`check_numbers`.
+    """
+    weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else loaded
+    if not isinstance(weights, Mapping):
+        raise WeightsError(f'{name} holds a {type(weights).__name__}, not weights, which are a dict of tensors: save the '
+                           "state_dict() of the model")
+    if not weights:
+        raise WeightsError(f'{name} holds no weights: the dict in it is empty')
+    strangers = [key for key, value in weights.items() if not isinstance(key, str) or not isinstance(value, Tensor)]
+    if strangers:
+        nested = [key for key in strangers if _is_state_dict(weights[key])]
+        if nested:
+            advice = f'The weights may be what is under {nested[0]!r}: save that alone, as dict(state_dict=...)'
+        elif any(key in OPTIMIZERS for key in weights):
+            advice = 'It is the state of a training without its model: give the file that was saved beside it'
+        else:
+            advice = 'Save the state_dict() of the model'
+        raise WeightsError(f'{name} holds no weights alone: {strangers[0]!r} is a {type(weights[strangers[0]]).__name__}, not a '
+                           f'tensor. {advice}')
+    weights = {key.removeprefix('module.'): value for key, value in weights.items()}
+    check_numbers(weights, name)
+    return weights
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(item, Tensor) for item in value.values())
 
 
 def read_state_dict(checkpoint: Union[str, Path]) -> Dict[str, Tensor]:
@@ -23,17 +202,78 @@ def read_state_dict(checkpoint: Union[str, Path]) -> Dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: Without such a file.
-        pickle.UnpicklingError: Where loading would run code.
+        RefusedPickleError: Where loading would run code; it is a ``pickle.UnpicklingError``, too.
+        WeightsError: If the file is damaged, or holds something else.
     """
-    loaded = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent')
-    return {key.removeprefix('module.'): value for key, value in loaded.get('state_dict', loaded).items()}
+    return weights_in(CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent'), str(checkpoint))
+
+
+def check_numbers(weights: Mapping[str, Tensor], name: str):
+    """Refuses numbers that no network has, wherever weights are read.
+
+    Raises:
+        WeightsError: If a tensor holds NaN, infinity or complex numbers, integers for what must be weights, or is no plain
+            tensor; it names the key.
+    """
+    for key, value in weights.items():
+        if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_nested:
+            fault = 'no plain tensor (it is sparse, quantized or empty)'
+        elif value.is_complex():
+            fault = 'complex numbers'
+        elif not value.is_floating_point():
+            fault = f'integers ({value.dtype})' if key.rsplit('.', 1)[-1] in FLOATS else None
+        else:
+            finite = value.isfinite()
+            fault = None if finite.all() else f'{int((~finite).sum())} of {value.numel()} numbers that are NaN or infinite'
+        if fault:
+            raise WeightsError(f'{name} is no use: {key} in it has {fault}. Take an earlier checkpoint, or get the file again')
 
 
 def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Dict[str, List[str]]:
-    """What is wrong with weights: 'missing', 'unexpected', 'of another shape' -> the keys, empty where nothing is."""
+    """What is wrong with weights: 'missing', 'unexpected', 'of another shape', 'of another type' -> the keys, empty where
+    nothing is. The type is floating point or not."""
+    common = {key: (found[key], value) for key, value in expected.items() if key in found}
     return {
         'missing': [key for key in expected if key not in found],
         'unexpected': [key for key in found if key not in expected],
-        'of another shape': [f'{key}: {tuple(found[key].shape)}, the model has {tuple(value.shape)}'
-                             for key, value in expected.items() if key in found and found[key].shape != value.shape]
+        'of another shape': [f'{key}: {tuple(one.shape)}, the model has {tuple(other.shape)}'
+                             for key, (one, other) in common.items() if one.shape != other.shape],
+        'of another type': [f'{key}: {one.dtype}, the model has {other.dtype}' for key, (one, other) in common.items()
+                            if one.is_floating_point() != other.is_floating_point()]
     }
+
+
+def select_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str,
+                   partial: Optional[bool] = None) -> Dict[str, Tensor]:
+    """The weights that go into a model: all of it but knowledge bank and discriminator, which may be absent.
+
+    Args:
+        weights (Mapping[str, Tensor]): Of a file.
+        expected (Mapping[str, Tensor]): The model's ``state_dict()``.
+        name (str): What errors call the file.
+        partial (bool, optional): True takes those that fit, where they are a part only, and says which share they are. False
+            raises there, and names the option. Defaults to None: as False, for whoever has no such option.
+
+    Raises:
+        WeightsError: If keys are missing, unexpected, of another shape or type; with ``partial`` only if nothing fits.
+    """
+    required = {key: value for key, value in expected.items() if key in weights or not key.startswith(OPTIONAL_PARTS)}
+    known = {key: value for key, value in weights.items() if key in expected or not key.startswith(OPTIONAL_PARTS)}
+    wrong = differences(known, required)
+    bank = {key: value for key, value in weights.items() if key.startswith('skb.')}
+    if not any(wrong.values()):
+        return {**known, **bank}
+    fit = {key: value for key, value in known.items()
+           if key in required and not any(differences({key: value}, {key: required[key]}).values())}
+    found = '; '.join(f'{len(keys)} keys are {what} (such as {keys[0]})' for what, keys in wrong.items() if keys)
+    if not fit:
+        raise WeightsError(f'{name} holds the weights of another model: {found}. Nothing fits: give the config that it was '
+                           f'trained with, or convert it first ({CONVERTER})')
+    share = sum(value.numel() for value in fit.values()) / sum(value.numel() for value in required.values())
+    part = f'{len(fit)} of the {len(required)} tensors of this model fit, {share:.1%} of its numbers'
+    if partial:
+        print_log(f'{name} fits in part: {part}; the others start anew: {found}', logger='current', level=logging.WARNING)
+        return {**fit, **bank}
+    advice = '' if partial is None else ', or start from the part that fits with --partial'
+    raise WeightsError(f'{name} holds the weights of another model: {found}. {part}. Give the config that it was trained with, or '
+                       f'convert it first ({CONVERTER}){advice}')

@@ -6,10 +6,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's mmskf, whichever is installed
 
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmskf.apis import load_weights
 from mmskf.apis.cli import add_runner_arguments, runner_config
+from mmskf.engine import Runner
 
 
 def parse_args(args=None):
@@ -23,6 +24,7 @@ def parse_args(args=None):
     return parser.parse_args(args)
 
 
+@record  # what ends one of several processes is the last thing that torchrun shows
 def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)

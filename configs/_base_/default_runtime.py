@@ -6,7 +6,9 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # The last checkpoint is the one to report: choosing the best on the test set would be choosing by the test set.
     checkpoint=dict(type='CheckpointHook', interval=5000, by_epoch=False, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before they stop a training.
+    interrupt=dict(type='InterruptHook'))
 custom_hooks = [
     dict(type='NonFiniteLossHook'),
     dict(type='SeedEachIterationHook'),

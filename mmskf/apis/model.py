@@ -6,12 +6,9 @@ from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
 
 from mmskf.registry import MODELS
-from mmskf.weights import differences, read_state_dict
+from mmskf.weights import read_state_dict, select_weights
 
 from .config import load_config
-
-# Parts of an editor that a checkpoint may lack: the frozen knowledge bank has its own file, D is for training only.
-OPTIONAL_PARTS = ('skb.', 'discriminator.')
 
 
 def init_model(config_or_name: Union[str, Path, Config], checkpoint: Optional[str] = None, device: str = 'cpu') -> nn.Module:
@@ -46,17 +43,9 @@ def load_weights(model: nn.Module, checkpoint: str):
 
     Raises:
         FileNotFoundError: Without such a file.
-        ValueError: If keys are missing, unexpected or of another shape: the checkpoint of another model.
+        WeightsError: A ValueError: if the file is damaged or no checkpoint, or if keys are missing, unexpected, of another
+            shape or type: the checkpoint of another model.
     """
-    weights = read_state_dict(checkpoint)
-    expected = model.state_dict()
-    required = {key: value for key, value in expected.items() if key in weights or not key.startswith(OPTIONAL_PARTS)}
-    known = {key: value for key, value in weights.items() if key in expected or not key.startswith(OPTIONAL_PARTS)}
-    wrong = differences(known, required)
-    if any(wrong.values()):
-        found = [f'{len(keys)} keys are {what} (such as {keys[0]})' for what, keys in wrong.items() if keys]
-        raise ValueError(f'{checkpoint} holds the weights of another model: {"; ".join(found)}. Give the config that it was '
-                         'trained with, or convert it first (tools/model_converters/official_to_mmskf.py)')
-    known.update((key, value) for key, value in weights.items() if key.startswith('skb.'))
+    weights = select_weights(read_state_dict(checkpoint), model.state_dict(), str(checkpoint))
     # mmengine's loader looks into data parallel wrappers; what may be absent was settled above.
-    load_state_dict(model, known, strict=False, logger='silent')
+    load_state_dict(model, weights, strict=False, logger='silent')

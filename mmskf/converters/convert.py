@@ -7,6 +7,7 @@ from typing import Dict, Optional, Sequence, Tuple, Union
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.runner import save_checkpoint
 from torch import Tensor
 
 from mmskf.apis import find_config
@@ -144,6 +145,5 @@ def convert(conversion: Conversion, sources: Dict[str, StateDict], parts: Option
 
 
 def save(checkpoint: dict, path):
-    """Writes a converted checkpoint, making the folder where it is absent."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    torch.save(checkpoint, path)
+    """Writes a converted checkpoint, whole or not at all, making the folder where it is absent."""
+    save_checkpoint(checkpoint, str(path))

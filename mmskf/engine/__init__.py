@@ -1,3 +1,5 @@
 from .hooks import *  # noqa: F401, F403
 from .loops import *  # noqa: F401, F403
 from .optim_wrapper import Bf16OptimWrapper  # noqa: F401
+from .vis_backend import LocalVisBackend  # noqa: F401
+from .runner import Runner  # noqa: F401

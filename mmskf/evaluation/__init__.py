@@ -4,7 +4,7 @@ from mmskf.registry import EVALUATOR
 from mmskf.utils.image import to_float_rgb, to_uint8
 
 from .gt_mean import GTMean, gt_mean_gray, gt_mean_llflow
-from .image_metric import NOT_MEASURED, ImageMetric
+from .image_metric import GREATER_IS_BETTER, LESS_IS_BETTER, NOT_MEASURED, ImageMetric, is_nan
 from .lpips import LPIPS
 from .niqe import NIQE
 from .psnr_ssim import PSNR, SSIM
@@ -12,5 +12,7 @@ from .psnr_ssim import PSNR, SSIM
 # mmagic's loops build a plain list of metrics as type 'Evaluator', which has to be mmagic's here, not mmengine's.
 EVALUATOR.register_module(module=Evaluator)
 
-__all__ = ['GTMean', 'ImageMetric', 'LPIPS', 'NIQE', 'NOT_MEASURED', 'PSNR', 'SSIM', 'gt_mean_gray', 'gt_mean_llflow',
-           'to_float_rgb', 'to_uint8']
+__all__ = [
+    'GREATER_IS_BETTER', 'GTMean', 'ImageMetric', 'LESS_IS_BETTER', 'LPIPS', 'NIQE', 'NOT_MEASURED', 'PSNR', 'SSIM',
+    'gt_mean_gray', 'gt_mean_llflow', 'is_nan', 'to_float_rgb', 'to_uint8'
+]

@@ -1,4 +1,5 @@
 import logging
+import math
 
 import numpy as np
 from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
@@ -7,6 +8,14 @@ from mmengine.logging import print_log
 from mmskf.utils.image import to_float_rgb, to_uint8
 
 NOT_MEASURED = 'not measured'
+# Parts of the names of metrics, mmagic's included, by which hooks and schedulers know which of two scores is better.
+GREATER_IS_BETTER = ('PSNR', 'SSIM', 'SNR')
+LESS_IS_BETTER = ('LPIPS', 'NIQE', 'MAE', 'MSE', 'SAD', 'FID', 'GradientError', 'ConnectivityError')
+
+
+def is_nan(score):
+    """Whether a score of a report is that of something that could not be measured."""
+    return isinstance(score, float) and math.isnan(score)
 
 
 class ImageMetric(BaseSampleWiseMetric):

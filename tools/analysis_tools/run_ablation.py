@@ -14,13 +14,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import mmengine
+from mmengine import fileio
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
 
 from mmskf.apis import config_root, find_config, load_config, use_amp
 from mmskf.apis.config import check_options, datasets
+from mmskf.engine import Runner
 from mmskf.evaluation import NOT_MEASURED
 from mmskf.registry import MODELS
+from mmskf.utils.files import atomic_open
 
 PARTS = ('SCH', 'SA', 'SE')
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
@@ -179,8 +181,7 @@ def check_budget(args, folder):
     budget = json.loads(json.dumps({name: getattr(args, name) for name in BUDGET}))
     path = folder / 'budget.json'
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(budget, indent=1))
+        fileio.put_text(json.dumps(budget, indent=1), path)
         return
     before = json.loads(path.read_text())
     changed = [f'{name} was {before.get(name)!r} and is {value!r}' for name, value in budget.items() if before.get(name) != value]
@@ -209,12 +210,12 @@ def write_tables(rows, results, folder, title):
         lines.append([row['config'], *(result[part] for part in PARTS), str(result.get('parameters', '')), *measured,
                       *[f'{row["M"]:.2f}' if 'M' in row else ''] * sizes,
                       *(f'{row[score]:.3f}' if score in row else '' for score in shown)])
-    with open(folder / 'table.csv', 'w', newline='') as file:
+    with atomic_open(folder / 'table.csv', 'w', newline='') as file:
         csv.writer(file).writerows([header, *lines])
     text = [f'{title}\n', *(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))]
     notes = [f'- {row["config"]}: {row["note"]}' for row in rows if 'note' in row]
     text = '\n'.join([*text, *[''] * bool(notes), *notes, ''])
-    (folder / 'table.md').write_text(text)
+    fileio.put_text(text, folder / 'table.md')
     return text
 
 

@@ -22,6 +22,7 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 
 from mmskf.datasets import darken, decode_image
+from mmskf.utils.files import atomic_open
 from mmskf.utils.image_folder import describe_skipped, list_images
 
 # The natural colour photographs among scikit-image's pictures (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
@@ -145,8 +146,9 @@ def main(argv=None):
         for position, tile in tiles(image, *(args.test_tile if split == 'test' else args.train_tile)):
             for version in range(args.versions if split == 'train' else 1):
                 name = f'{photo.stem}_{position}_{version}.png'
-                Image.fromarray(tile).save(args.out / folders[split] / 'high' / name)
-                Image.fromarray(synthesize(tile, name, args)).save(args.out / folders[split] / 'low' / name)
+                for side, picture in (('high', tile), ('low', synthesize(tile, name, args))):
+                    with atomic_open(args.out / folders[split] / side / name) as file:
+                        Image.fromarray(picture).save(file, 'PNG')
                 written[split] += 1
     print(f'\n{written["train"]} training and {written["test"]} test pairs in {args.out} '
           f'(test scenes: {", ".join(sorted(test_scenes))})')

@@ -1,7 +1,12 @@
+from .checkpoint_hook import CheckpointHook
+from .interrupt_hook import InterruptHook
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .per_image_scores_hook import PerImageScoresHook
 from .reset_discriminator_hook import ResetDiscriminatorHook
 from .save_images_hook import SaveImagesHook
 from .seed_each_iteration_hook import SeedEachIterationHook
 
-__all__ = ['NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook', 'SaveImagesHook', 'SeedEachIterationHook']
+__all__ = [
+    'CheckpointHook', 'InterruptHook', 'NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook', 'SaveImagesHook',
+    'SeedEachIterationHook'
+]

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 
 from mmskf.evaluation import NOT_MEASURED, ImageMetric
 from mmskf.registry import HOOKS
+from mmskf.utils.files import atomic_open
 
 from .image_names import names_below_common_folder
 
@@ -53,8 +54,7 @@ class PerImageScoresHook(Hook):
                         if column not in columns:
                             columns.append(column)
                         rows.setdefault(path, {})[column] = score
-        out_file.parent.mkdir(parents=True, exist_ok=True)
-        with open(out_file, 'w', newline='') as file:
+        with atomic_open(out_file, 'w', newline='') as file:
             writer = csv.writer(file)
             writer.writerow(['image', *columns])
             for path, name in sorted(names_below_common_folder(rows).items(), key=_natural_order):

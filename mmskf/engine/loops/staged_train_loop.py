@@ -4,11 +4,13 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop, LogProcessor, set_random_seed
-from mmengine.runner.loops import _InfiniteDataloaderIterator
+from mmengine.runner import LogProcessor, set_random_seed
 from torch import nn
 
+from mmskf.datasets.resumable import resumable
 from mmskf.registry import LOG_PROCESSORS, LOOPS
+
+from .iter_based_train_loop import IterBasedTrainLoop
 
 
 class Stage(NamedTuple):
@@ -36,7 +38,7 @@ class StagedTrainLoop(IterBasedTrainLoop):
             its index, as in ``dataset=dict(pipeline={'2': dict(crop_size=48)})``.
         val_begin (int, optional): The first iteration with a validation. Defaults to None: the first one of the last stage,
             since there is no enhanced image before.
-        **kwargs: See ``mmengine.runner.IterBasedTrainLoop``.
+        **kwargs: See :class:`IterBasedTrainLoop`.
 
     Raises:
         TypeError: If the Runner was given a data loader in place of its config.
@@ -53,8 +55,10 @@ class StagedTrainLoop(IterBasedTrainLoop):
         self.stages = [Stage(stage['name'], end - stage['iters'], end) for stage, end in zip(stages, ends)]
         # All of them at once, so that a folder that does not exist stops the training before it starts.
         diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        self.dataloaders = [runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed)
-                            for number, stage in enumerate(stages)]
+        self.dataloaders = [
+            resumable(runner.build_dataloader(stage_dataloader(dataloader, stage), runner.seed + number, diff_rank_seed),
+                      runner.seed + number) for number, stage in enumerate(stages)]
+        self.current = None
         if val_begin is None:
             val_begin = self.stages[-1].begin + 1
         super().__init__(runner, self.dataloaders[0], max_iters=ends[-1], val_begin=val_begin, **kwargs)
@@ -62,28 +66,24 @@ class StagedTrainLoop(IterBasedTrainLoop):
     @property
     def position(self) -> Tuple[int, Stage]:
         """Number, from 0, and description of the stage that the current iteration belongs to; after the end, of the last."""
-        return next(((number, stage) for number, stage in enumerate(self.stages) if self._iter < stage.end),
+        return self._position_of(self._iter)
+
+    def _position_of(self, iteration: int) -> Tuple[int, Stage]:
+        return next(((number, stage) for number, stage in enumerate(self.stages) if iteration < stage.end),
                     (len(self.stages) - 1, self.stages[-1]))
 
-    def run(self) -> nn.Module:
-        """Trains through all stages, from the iteration that the Runner has resumed."""
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('before_train_epoch')
-        current = None
-        while self._iter < self._max_iters and not self.stop_training:
-            number, stage = self.position
-            if number != current:
-                self._begin(number, stage)
-                current = number
-            self.runner.model.train()
-            self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
-            if (self.runner.val_loop is not None and self._iter >= self.val_begin
-                    and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)):
-                self.runner.val_loop.run()
-        self.runner.call_hook('after_train_epoch')
-        self.runner.call_hook('after_train')
-        return self.runner.model
+    def next_batch(self) -> Sequence[dict]:
+        """The batch of the current iteration, of its stage's data loader."""
+        number, stage = self.position
+        if number != self.current:
+            self._begin(number, stage)
+            self.current = number
+        return next(self.dataloader_iterator)
+
+    def _validate_if_due(self):
+        if self.current is None:  # resumed: the validation belongs to the iteration before
+            self.model.stage = self._position_of(self._iter - 1)[1].name
+        super()._validate_if_due()
 
     def _begin(self, number: int, stage: Stage):
         """Turns to a stage, and in it to the iteration to go on with."""
@@ -91,7 +91,7 @@ class StagedTrainLoop(IterBasedTrainLoop):
         done = self._iter - stage.begin
         self.runner.logger.info(
             f'Stage {number + 1} of {len(self.stages)}: {stage.name}, {stage.end - stage.begin} iterations'
-            + (f', of which {done} are done: their images are skipped' if done else ''))
+            + (f', of which {done} are done' if done else ''))
         if done == 0:
             # The means over the last iterations, which the log shows, are of one stage only.
             scalars = self.runner.message_hub.log_scalars
@@ -99,13 +99,11 @@ class StagedTrainLoop(IterBasedTrainLoop):
                 del scalars[name]
         # What is drawn in this process depends on the stage alone, not on what was before it: a resumed training can repeat it.
         set_random_seed(self.runner.seed + number, diff_rank_seed=self.runner._randomness_cfg.get('diff_rank_seed', False))
-        if number > 0:
-            # The workers of the earlier loaders end when nothing holds these any more.
-            self.dataloaders[:number] = [None] * number
-            self.dataloader, self.dataloader_iterator = self.dataloaders[number], None
-            self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
-        for _ in range(done):
-            next(self.dataloader_iterator)
+        # The workers of the earlier loaders end when nothing holds these any more.
+        self.dataloader_iterator = None
+        self.dataloaders[:number] = [None] * number
+        self.dataloader = self.dataloaders[number]
+        self.start_loading(done)
 
 
 def check_stages(stages: Sequence[dict], model: nn.Module):

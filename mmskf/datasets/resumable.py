@@ -1,0 +1,122 @@
+"""Data loaders that can start at any batch, without loading what comes before, and give there what they always give there.
+
+What a pipeline draws at random usually depends on all that its worker process has drawn before. Here it depends on the
+position of the sample in the training alone, so that neither the number of workers nor an interruption changes it.
+"""
+import random
+import signal
+from functools import partial
+from itertools import islice
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.dist import get_rank
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset
+
+Position = Tuple[int, int]
+GRACE = 30  # seconds
+
+
+class PositionedBatches(BatchSampler):
+    """Batches without end, from any of them on; a sampler that ends is taken again, as its next epoch.
+
+    Args:
+        batches (Sampler): Yields the indices of one batch after the other.
+
+    Attributes:
+        begin (int): The number of the batch, from 0, that the next iterator begins with.
+    """
+
+    def __init__(self, batches: BatchSampler):
+        self.batches = batches
+        self.sampler = batches.sampler  # where mmengine's DistSamplerSeedHook looks for it
+        self.begin = 0
+
+    def __iter__(self) -> Iterator[List[Tuple[int, Position]]]:
+        for number, batch in islice(enumerate(self._endless()), self.begin, None):
+            yield [(index, (number, place)) for place, index in enumerate(batch)]
+
+    def _endless(self) -> Iterator[List[int]]:
+        epoch = 0
+        while True:
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(epoch)
+            batch = None
+            for batch in self.batches:
+                yield batch
+            if batch is None:
+                raise ValueError(f'The training data set makes no batch: it has fewer images than batch_size='
+                                 f'{getattr(self.batches, "batch_size", "?")}, and drop_last leaves incomplete ones out')
+            epoch += 1
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class PositionedDataset(Dataset):
+    """A data set whose pipeline draws what belongs to a position: seeded anew for every sample.
+
+    Args:
+        dataset (Dataset): The data set.
+        seed (int): Seed of the training; the number of the process is added.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int):
+        self.dataset = dataset
+        self.seed = (seed, get_rank())
+
+    def __getitem__(self, item: Tuple[int, Position]) -> Any:
+        index, position = item
+        # Numbers that are close make generators that are alike; SeedSequence mixes them.
+        seed = int(np.random.SeedSequence((*self.seed, *position)).generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        return self.dataset[index]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'dataset':  # while it is unpickled in a worker
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+
+def _init_worker(init: Optional[Callable[[int], None]], number: int):
+    """Lets a worker outlive the signals that its main process gets, too, and finishes its iteration after.
+
+    Terminals and batch systems send them to all processes. SIGTERM is also what ends a worker that hangs: after a while.
+    """
+    for name in ('SIGINT', 'SIGUSR1'):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if hasattr(signal, 'alarm'):
+        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    if init is not None:
+        init(number)
+
+
+def resumable(loader: DataLoader, seed: int) -> DataLoader:
+    """The same data loader as one without end whose ``batch_sampler.begin`` says where it starts.
+
+    Args:
+        loader (DataLoader): Of a data set with indices.
+        seed (int): What its pipeline draws depends on this, the process and the position of a sample.
+
+    Raises:
+        ValueError: If the data set has no indices, or the loader makes no batches.
+    """
+    if isinstance(loader.batch_sampler, PositionedBatches):
+        return loader
+    if isinstance(loader.dataset, IterableDataset) or loader.batch_sampler is None:
+        raise ValueError(f'A training by iterations needs a data set with indices and a batch_size, to be resumed: '
+                         f'{type(loader.dataset).__name__} with batch_size={loader.batch_size} has none')
+    kept = ('num_workers', 'collate_fn', 'pin_memory', 'timeout', 'multiprocessing_context', 'generator', 'prefetch_factor',
+            'persistent_workers', 'pin_memory_device', 'in_order')
+    return DataLoader(
+        PositionedDataset(loader.dataset, seed),
+        batch_sampler=PositionedBatches(loader.batch_sampler),
+        worker_init_fn=partial(_init_worker, loader.worker_init_fn),
+        **{name: getattr(loader, name) for name in kept if hasattr(loader, name)})

@@ -1,0 +1,22 @@
+import os
+
+import mmcv
+import numpy as np
+from mmengine.visualization import LocalVisBackend as BaseLocalVisBackend
+from mmengine.visualization.vis_backend import force_init_env
+
+from mmskf.registry import VISBACKENDS
+
+
+@VISBACKENDS.register_module()
+class LocalVisBackend(BaseLocalVisBackend):
+    """mmengine's, whose pictures are written whole or not at all, and never without a word on a full disk.
+
+    Args:
+        **kwargs: See ``mmengine.visualization.LocalVisBackend``.
+    """
+
+    @force_init_env
+    def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs) -> None:
+        """Writes a picture, (H, W, 3), uint8, RGB, as NAME_STEP.png."""
+        mmcv.imwrite(mmcv.rgb2bgr(image), os.path.join(self._img_save_dir, f'{name}_{step}.png'))
