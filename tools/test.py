@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's 
 from mmengine.model import is_model_wrapper
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmskf.apis import load_weights
+from mmskf.apis import load_weights, use_unpaired
 from mmskf.apis.cli import add_runner_arguments, runner_config
 from mmskf.engine import Runner
 
@@ -20,8 +20,13 @@ def parse_args(args=None):
     parser.add_argument('--out', metavar='FILE.csv', help='write the scores of every image to this file')
     parser.add_argument('--show-dir', help='write the enhanced images into this folder')
     parser.add_argument('--tta', action='store_true', help='average every image over its four flips')
+    parser.add_argument('--unpaired', metavar='ROOT',
+                        help='test on photos without ground truth: by NIQE on those of MEF, LIME, NPE, DICM and VV that ROOT has')
     add_runner_arguments(parser)
-    return parser.parse_args(args)
+    args = parser.parse_args(args)
+    if args.unpaired and args.data_root:
+        parser.error('--unpaired says where the photos lie: leave --data-root out')
+    return args
 
 
 @record  # what ends one of several processes is the last thing that torchrun shows
@@ -30,6 +35,8 @@ def main(args=None):
     cfg = runner_config(args)
     if args.tta:
         cfg.merge_from_dict({'model.test_cfg.tta': True})
+    if args.unpaired:
+        use_unpaired(cfg, args.unpaired)
     cfg.load_from = None  # what a training starts from would overwrite the checkpoint
     hooks = cfg.setdefault('custom_hooks', [])
     if args.out:
@@ -37,7 +44,10 @@ def main(args=None):
     if args.show_dir:
         hooks.append(dict(type='SaveImagesHook', out_dir=args.show_dir))
     runner = Runner.from_cfg(cfg)
-    load_weights(runner.model.module if is_model_wrapper(runner.model) else runner.model, args.checkpoint)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if args.unpaired:
+        model.data_preprocessor.data_keys = None  # else it warns of every photo that has no ground truth
+    load_weights(model, args.checkpoint)
     runner.test()
 
 

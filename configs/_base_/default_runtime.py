@@ -23,6 +23,8 @@ visualizer = dict(
     img_keys=['input', 'pred_img', 'gt_img'],
     bgr2rgb=True)
 
+# In several processes every part of the model is wrapped by itself: generator and discriminator are trained in turn.
+model_wrapper_cfg = dict(type='mmskf.EditorDistributedDataParallel')
 env_cfg = dict(
     cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1), dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=0)
@@ -30,6 +32,21 @@ log_processor = dict(type='StagedLogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
 load_from = None
 resume = False
+
+# What all data loaders have in common: a method adds its pipeline and batch size, a data set its folders.
+train_dataloader = dict(
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(type='EnhancementDataset'))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='EnhancementDataset', test_mode=True))
+test_dataloader = val_dataloader
 
 val_cfg = dict(type='mmagic.MultiValLoop')
 test_cfg = dict(type='mmagic.MultiTestLoop')

@@ -1,5 +1,3 @@
 # Table 3: SE modules alone.
-_base_ = '../skf/hwmnet_skf_lol.py'
-model = dict(sch_loss=None, sa_loss=None, discriminator=None)
-optim_wrapper = dict(_delete_=True, **_base_.optim_wrapper.generator)
-model_wrapper_cfg = None
+_base_ = ['../_base_/methods/hwmnet.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(skb=_base_.skb, generator=_base_.skf.generator)

@@ -1,5 +1,4 @@
 # Table 3: SE modules alone.
-_base_ = '../skf/kindpp_skf_lol.py'
-model = dict(sch_loss=None, sa_loss=None, discriminator=None)
-optim_wrapper = dict(_delete_=True, **_base_.optim_wrapper.generator)
-model_wrapper_cfg = None
+_base_ = ['../_base_/methods/kindpp.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(skb=_base_.skb, generator=_base_.skf.generator)
+_base_.train_cfg.stages[-1].dataloader = _base_.skf_patches

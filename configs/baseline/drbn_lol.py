@@ -1,3 +1,1 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/drbn.py', '../_base_/schedules/drbn.py'
-]
+_base_ = '../_base_/methods/drbn.py'

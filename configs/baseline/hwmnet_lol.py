@@ -1,4 +1,1 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/hwmnet.py', '../_base_/schedules/hwmnet.py'
-]
-train_dataloader = dict(batch_size=2)
+_base_ = '../_base_/methods/hwmnet.py'

@@ -1,8 +1,7 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/models/hwmnet.py',
-    '../_base_/schedules/hwmnet.py'
-]
-train_dataloader = dict(batch_size=2)
+_base_ = '../_base_/methods/hwmnet.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 # 300 epochs of 3445 batches: the 689 pairs are cropped 10 times an epoch.
 train_cfg = dict(max_iters=1033500)
 param_scheduler = [

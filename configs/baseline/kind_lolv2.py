@@ -1,8 +1,7 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real_stretched.py', '../_base_/models/kind.py',
-    '../_base_/schedules/kind.py'
-]
-_base_.train_dataloader.dataset.pipeline[3].crop_size = 384
+_base_ = '../_base_/methods/kind.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 # An epoch has 68 or 172 batches.
 for stage, iters in zip(_base_.train_cfg.stages, (136000, 136000, 172000)):
     stage.iters = iters

@@ -1,2 +1,2 @@
-_base_ = './kind_lol.py'
+_base_ = '../_base_/methods/kind.py'
 model = dict(generator=dict(form='port'))

@@ -1,6 +1,1 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol_stretched.py', '../_base_/models/kindpp.py',
-    '../_base_/schedules/kindpp.py'
-]
-_base_.train_dataloader.dataset.pipeline[3].crop_size = 48
-train_dataloader = dict(batch_size=10)
+_base_ = '../_base_/methods/kindpp.py'

@@ -1,9 +1,7 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real_stretched.py', '../_base_/models/kindpp.py',
-    '../_base_/schedules/kindpp.py'
-]
-_base_.train_dataloader.dataset.pipeline[3].crop_size = 48
-train_dataloader = dict(batch_size=10)
+_base_ = '../_base_/methods/kindpp.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 # An epoch has 68 batches.
 for stage, iters in zip(_base_.train_cfg.stages, (170000, 136000, 163200)):
     stage.iters = iters

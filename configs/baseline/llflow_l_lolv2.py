@@ -1,7 +1,7 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real_llflow.py', '../_base_/models/llflow_l.py',
-    '../_base_/schedules/llflow_l.py'
-]
+_base_ = './llflow_l_lol.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 model = dict(train_gt_ratio=0.5)
 # On these data 200 iterations warm up.
 param_scheduler = [dict(type='LinearLR', by_epoch=False, start_factor=1 / 200, end=200), _base_.param_scheduler[1]]

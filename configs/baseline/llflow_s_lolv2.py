@@ -1,5 +1,5 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real_llflow.py', '../_base_/models/llflow_s.py',
-    '../_base_/schedules/llflow_s.py'
-]
+_base_ = '../_base_/methods/llflow.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 model = dict(train_gt_ratio=0.5)

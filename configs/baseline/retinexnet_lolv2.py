@@ -1,6 +1,4 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/models/retinexnet.py',
-    '../_base_/schedules/retinexnet.py'
-]
-_base_.train_dataloader.dataset.pipeline[2].crop_size = 48
-train_dataloader = dict(batch_size=16)
+_base_ = '../_base_/methods/retinexnet.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader

@@ -1,2 +1,2 @@
-_base_ = './retinexnet_lol.py'
+_base_ = '../_base_/methods/retinexnet.py'
 model = dict(generator=dict(form='port', padding_mode='replicate'))

@@ -1,6 +1,10 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/datasets/snr_pipelines.py',
-    '../_base_/models/snr.py', '../_base_/schedules/snr.py'
+_base_ = '../_base_/methods/snr.py'
+# Whole images, stretched to multiples of 16, in place of crops.
+train_pipeline = [
+    dict(type='mmagic.Resize', keys=['img', 'gt'], scale=(608, 400)) if step.type == 'RandomCrop' else step
+    for step in _base_.train_pipeline
 ]
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.snr_stretch_pipeline))
+train_dataloader = dict(batch_size=4, dataset=dict(**_base_.lolv2_real.train, pipeline=train_pipeline))
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 auto_scale_lr = dict(base_batch_size=4)

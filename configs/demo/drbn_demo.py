@@ -1,13 +1,10 @@
 # A training of minutes on two CPU cores: small crops, a larger learning rate, few iterations.
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/paired_folder.py', '../_base_/models/drbn.py',
-    '../_base_/schedules/drbn.py'
-]
-_base_.custom_hooks[-1].interval.val = 1  # a picture of every test image
-_base_.train_dataloader.dataset.pipeline[2].crop_size = 96
-train_dataloader = dict(num_workers=1)
-val_dataloader = dict(num_workers=1)
+_base_ = '../_base_/methods/drbn.py'
+train_dataloader = dict(num_workers=1, dataset=_base_.paired_folder.train)
+val_dataloader = dict(num_workers=1, dataset=_base_.paired_folder.test)
 test_dataloader = val_dataloader
+next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 96
+next(hook for hook in _base_.custom_hooks if hook.type == 'mmagic.BasicVisualizationHook').interval.val = 1  # every test image
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 train_cfg = dict(max_iters=200, val_interval=100)
 param_scheduler = [dict(type='CosineAnnealingLR', by_epoch=False, T_max=200, eta_min=1e-5)]

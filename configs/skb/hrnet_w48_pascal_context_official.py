@@ -1,7 +1,8 @@
 # The knowledge bank of SKF's released code: the network and the weights of the HRNet authors. Convert their
 # hrnet_w48_pascal_context_cls59_480x480.pth by tools/model_converters/official_to_mmskf.py hrnet_w48_pascal59 SRC DST.
-_base_ = './hrnet_w48_pascal_context.py'
 skb = dict(
+    type='SemanticKnowledgeBank',
+    config='mmseg::hrnet/fcn_hr48_4xb4-80k_pascal-context-59-480x480.py',
     model=dict(
         backbone=dict(type='mmskf.HRNet', resize_once=True, align_corners=True),
         decode_head=dict(type='mmskf.FCNHead', conv_bias=True, upsample_factor=4, align_corners=True)),

@@ -1,5 +1,2 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/drbn_skf.py',
-    '../_base_/schedules/drbn_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
+_base_ = ['../_base_/methods/drbn.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)

@@ -1,8 +1,16 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/models/drbn_skf_official.py',
-    '../_base_/schedules/drbn_skf.py', '../skb/hrnet_w48_pascal_context_official.py'
-]
-model = dict(skb=_base_.skb)
+# DRBN-SKF as the released code has it, its oddities included.
+_base_ = ['../_base_/methods/drbn.py', '../skb/hrnet_w48_pascal_context_official.py']
+model = dict(
+    skb=_base_.skb,
+    generator=dict(_base_.skf.generator, gray_start=False),
+    # The bank looks at what the third recurrence made (SE) and at the output (losses); gradient flows through it.
+    se_input='pred',
+    loss_input='pred',
+    # No boundary is removed, and this normalizer makes the term negligible.
+    sch_loss=dict(type='SCHLoss', bins='official', edge_width=0, normalizer='pixels_classes_channels', loss_weight=1.),
+    # D's local terms both take the same region, the generator has no local term, and D's last layer pads by 1.
+    sa_loss=dict(_base_.skf.sa_loss, variant='official'),
+    discriminator=dict(_base_.skf.discriminator, variant='official'))
 # 300 epochs of 364 batches of 4: the 485 pairs are repeated 3 times an epoch.
 train_cfg = dict(max_iters=109200)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[72800], gamma=0.5)]

@@ -1,11 +1,8 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/models/drbn_skf_official.py',
-    '../_base_/schedules/drbn_skf.py', '../skb/hrnet_w48_pascal_context_official.py'
-]
-model = dict(skb=_base_.skb)
+_base_ = './drbn_skf_lol_official.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader
 # 300 epochs of 517 batches of 4: the 689 pairs are repeated 3 times an epoch.
 train_cfg = dict(max_iters=155100)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[103400], gamma=0.5)]
-# D starts anew in every epoch, with a thousandth of the generator's learning rate: it hardly learns.
-optim_wrapper = dict(discriminator=dict(optimizer=dict(lr=1e-7)))
-custom_hooks = _base_.custom_hooks + [dict(type='ResetDiscriminatorHook', interval=517)]
+custom_hooks = _base_.custom_hooks[:-1] + [dict(type='ResetDiscriminatorHook', interval=517)]

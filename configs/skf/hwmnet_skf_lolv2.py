@@ -1,12 +1,2 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/models/hwmnet_skf.py',
-    '../_base_/schedules/hwmnet_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
-train_dataloader = dict(batch_size=2)
-# As the baseline on these data.
-train_cfg = dict(max_iters=1033500)
-param_scheduler = [
-    dict(type='LinearLR', by_epoch=False, start_factor=1e-3, end=10335),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=10335, end=1033500, T_max=1023165, eta_min=1e-5),
-]
+_base_ = ['../baseline/hwmnet_lolv2.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)

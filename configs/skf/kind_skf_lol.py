@@ -1,6 +1,2 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol_stretched.py', '../_base_/models/kind_skf.py',
-    '../_base_/schedules/kind_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
-_base_.train_dataloader.dataset.pipeline[3].crop_size = 384
+_base_ = ['../_base_/methods/kind.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)

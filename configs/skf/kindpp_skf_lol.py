@@ -1,7 +1,3 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol_stretched.py', '../_base_/models/kindpp_skf.py',
-    '../_base_/schedules/kindpp_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
-_base_.train_dataloader.dataset.pipeline[3].crop_size = 96
-train_dataloader = dict(batch_size=10)
+_base_ = ['../_base_/methods/kindpp.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)
+_base_.train_cfg.stages[-1].dataloader = _base_.skf_patches

@@ -1,5 +1,8 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol_llflow.py', '../_base_/models/llflow_l_skf.py',
-    '../_base_/schedules/llflow_l_skf.py', '../skb/hrnet_w48_pascal_context.py'
+_base_ = ['../_base_/methods/llflow.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb, generator=_base_.large_skf)
+# As released for LLFlow-L-SKF: 30000 iterations, of which the first 200 warm up.
+train_cfg = dict(max_iters=30000)
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=1 / 200, end=200),
+    dict(type='MultiStepLR', by_epoch=False, milestones=[14999, 22499, 26999, 28499], gamma=0.5),
 ]
-model = dict(skb=_base_.skb)

@@ -1,4 +1,9 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol_llflow_official.py',
-    '../_base_/models/llflow_l_skf_official.py', '../_base_/schedules/llflow_l_skf_official.py'
+_base_ = './llflow_s_skf_lol_official.py'
+model = dict(generator=dict(_base_.large, se=_base_.large_se))
+# As released for LLFlow-L-SKF: 30000 iterations. The warm-up ends one step early, so that the learning rate stays at 199/200 of
+# what it should be.
+train_cfg = dict(max_iters=30000)
+param_scheduler = [
+    dict(type='LinearLR', by_epoch=False, start_factor=1 / 200, end_factor=199 / 200, end=199),
+    dict(type='MultiStepLR', by_epoch=False, milestones=[14999, 22499, 26999, 28499], gamma=0.5),
 ]

@@ -1,5 +1,4 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real_llflow.py', '../_base_/models/llflow_s_skf.py',
-    '../_base_/schedules/llflow_s.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
+_base_ = './llflow_s_skf_lol.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader

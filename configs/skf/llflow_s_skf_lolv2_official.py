@@ -1,4 +1,4 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real_llflow_official.py',
-    '../_base_/models/llflow_s_skf_official.py', '../_base_/schedules/llflow_s.py'
-]
+_base_ = './llflow_s_skf_lol_official.py'
+train_dataloader = dict(dataset=_base_.lolv2_real.train)
+val_dataloader = dict(dataset=_base_.lolv2_real.test)
+test_dataloader = val_dataloader

@@ -1,7 +1,4 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/models/retinexnet_skf.py',
-    '../_base_/schedules/retinexnet_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
-_base_.train_dataloader.dataset.pipeline[2].crop_size = 96
-train_dataloader = dict(batch_size=16)
+_base_ = ['../baseline/retinexnet_lolv2.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)
+_base_.train_cfg.stages[-1].dataloader = _base_.skf_patches
+optim_wrapper = dict(discriminator=dict(optimizer=dict(lr=1e-4)))

@@ -1,6 +1,2 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lol.py', '../_base_/datasets/snr_pipelines.py',
-    '../_base_/models/snr_skf.py', '../_base_/schedules/snr_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
-train_dataloader = dict(batch_size=32, dataset=dict(pipeline=_base_.snr_crop_pipeline))
+_base_ = ['../_base_/methods/snr.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)

@@ -1,7 +1,2 @@
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/lolv2_real.py', '../_base_/datasets/snr_pipelines.py',
-    '../_base_/models/snr_skf.py', '../_base_/schedules/snr_skf.py', '../skb/hrnet_w48_pascal_context.py'
-]
-model = dict(skb=_base_.skb)
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=_base_.snr_stretch_pipeline))
-auto_scale_lr = dict(base_batch_size=4)
+_base_ = ['../baseline/snr_lolv2.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)

@@ -4,7 +4,7 @@ import fnmatch
 import inspect
 import warnings
 from pathlib import Path
-from typing import Iterator, List, Optional, Union
+from typing import Dict, Iterator, List, Optional, Union
 
 import mmengine
 import torch
@@ -13,10 +13,16 @@ from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from mmskf import registry
+from mmskf.datasets import unpaired_tests
 from mmskf.engine.loops import stage_dataloader
+from mmskf.utils.options import item_index, merge_options
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# Folders of the configs that are found by their bare name.
+MODEL_FOLDERS = ('baseline', 'skf')
+# Fields of optim_wrapper that are for its constructor.
+OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', 'discriminator'}
 
 
 def config_root() -> Path:
@@ -32,6 +38,12 @@ def model_index() -> List[dict]:
     return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
 
 
+def paired_layouts() -> Dict[str, ConfigDict]:
+    """The data sets of pairs of ``configs/_base_/datasets.py``: name -> folders, names and counts of 'train' and 'test'."""
+    cfg = Config.fromfile(config_root() / '_base_' / 'datasets.py')
+    return {name: value for name, value in cfg.items() if {'train', 'test'} <= set(value)}
+
+
 def list_models(pattern: str = '*') -> List[str]:
     """Names of the models in the index, which :func:`init_model` builds, such as 'drbn_lol'.
 
@@ -45,22 +57,24 @@ def list_models(pattern: str = '*') -> List[str]:
 
 
 def find_config(name: Union[str, Path]) -> Path:
-    """The path of a config, given by path or by name ('drbn_lol', 'skb/hrnet_w18s').
+    """The path of a config.
+
+    Args:
+        name (str | Path): Path, name below ``configs`` ('skb/hrnet_w18s_camvid'), or bare name of a config in
+            ``configs/baseline`` or ``configs/skf`` ('drbn_lol'), whether the model index has it or not.
 
     Raises:
         FileNotFoundError: If there is none; close names are given.
     """
     root = config_root()
-    for path in (Path(name), root / f'{name}.py'):
+    for path in (Path(name), root / f'{name}.py', *(root / folder / f'{name}.py' for folder in MODEL_FOLDERS)):
         if path.is_file():
             return path
-    indexed = {model['Name']: root.parent / model['Config'] for model in model_index()}
-    if str(name) in indexed and indexed[str(name)].is_file():
-        return indexed[str(name)]
-    known = sorted(indexed)
+    known = sorted(path.stem for folder in MODEL_FOLDERS for path in (root / folder).glob('*.py'))
     close = difflib.get_close_matches(Path(name).stem, known, n=3, cutoff=0.5)
     hint = f'Did you mean {" or ".join(close)}?' if close else f'Known models: {", ".join(known)}.'
-    raise FileNotFoundError(f'There is no config or model called {str(name)!r}. {hint}')
+    raise FileNotFoundError(f'There is no config or model called {str(name)!r}. {hint} A model needs no entry in the model index '
+                            f'for its name, but a config in {" or ".join(str(root / folder) for folder in MODEL_FOLDERS)}')
 
 
 def load_config(name: Union[str, Path], options: Optional[dict] = None, data_root: Optional[str] = None) -> Config:
@@ -68,7 +82,8 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 
     Args:
         name (str | Path): Path or name of the config.
-        options (dict, optional): Dotted fields and their values, as ``--cfg-options`` gives them.
+        options (dict, optional): Dotted fields and their values, as ``--cfg-options`` gives them; an item of a list is named
+            by its index or its type ('train_dataloader.dataset.pipeline.RandomCrop.crop_size').
         data_root (str, optional): Where the images of every data set of the config lie.
 
     Returns:
@@ -76,14 +91,14 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 
     Raises:
         FileNotFoundError: Without such a config.
-        KeyError: If an option names a field that does not exist.
+        KeyError: If an option names a field that does not exist, or an item of a list that could be several.
     """
     cfg = Config.fromfile(find_config(name))
     # A default scope left by other code of this process would hide the config's.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmskf')):
         check_options(cfg, options or {})
     init_default_scope(cfg.get('default_scope', 'mmskf'))
-    cfg.merge_from_dict(options or {})
+    merge_options(cfg, options or {})
     if data_root is not None:
         for dataset in datasets(cfg):
             dataset.data_root = str(data_root)
@@ -111,6 +126,28 @@ def train_dataloader(cfg: Config) -> ConfigDict:
     return stage_dataloader(cfg.train_dataloader, stages[-1]) if stages else cfg.train_dataloader
 
 
+def first_test_dataloader(cfg: Config) -> ConfigDict:
+    """The data loader that a config is tested with; of several, the first."""
+    loaders = cfg.test_dataloader
+    return loaders if isinstance(loaders, dict) else loaders[0]
+
+
+def use_unpaired(cfg: Config, root: Union[str, Path]):
+    """Tests a config on photos without ground truth in place of its test set: see :func:`unpaired_tests`.
+
+    The model's data preprocessor has to be told that there is no ground truth, too: ``data_preprocessor.data_keys = None``.
+
+    Args:
+        cfg (Config): The config, changed in place.
+        root (str | Path): Folder with one or more of the data sets MEF, LIME, NPE, DICM and VV.
+
+    Raises:
+        FileNotFoundError: If there is none of them.
+    """
+    cfg.test_dataloader, cfg.test_evaluator = unpaired_tests(first_test_dataloader(cfg), root)
+    cfg.test_cfg.type = 'mmagic.MultiTestLoop'
+
+
 def check_options(cfg: Config, options: dict):
     """Refuses options that name a field which is neither in the config nor taken by the type that it would configure.
 
@@ -125,12 +162,13 @@ def check_options(cfg: Config, options: dict):
         if names[0] in cfg and names[0] not in known:
             raise KeyError(f'--cfg-options {option}: {names[0]!r} is only a name inside the config file, and was '
                            'copied when that was read. Change the field that it went to, such as model.skb.checkpoint or '
-                           'train_dataloader.dataset.pipeline.2.crop_size; --data-root sets where the images lie')
+                           'train_dataloader.dataset.pipeline.RandomCrop.crop_size; --data-root sets where the images lie')
         for name in names:
             if isinstance(node, (list, tuple)):
-                if not name.isdigit() or int(name) >= len(node):
-                    raise KeyError(f'--cfg-options {option}: {name!r} is no index of a list of {len(node)} items')
-                node, known = node[int(name)], None
+                try:
+                    node, known = node[item_index(node, name)], None
+                except KeyError as error:
+                    raise KeyError(f'--cfg-options {option}: {error.args[0]}') from None
             elif node is not None and name in node:
                 node, known = node[name], None
             else:
@@ -156,7 +194,7 @@ def _fields_of_type(node):
             break
     else:
         return None
-    fields = set(node)
+    fields = set(node) | (OF_CONSTRUCTOR if 'optimizer' in node else set())
     for base in cls.__mro__:
         if '__init__' in vars(base):
             parameters = inspect.signature(base.__init__).parameters.values()
@@ -167,10 +205,11 @@ def _fields_of_type(node):
 
 
 def optim_wrappers(cfg: Config) -> List[ConfigDict]:
-    """The wrapper of every optimizer of a config."""
-    if 'optimizer' in cfg.get('optim_wrapper', {}):
-        return [cfg.optim_wrapper]
-    return [wrapper for wrapper in cfg.get('optim_wrapper', {}).values() if isinstance(wrapper, dict)]
+    """The wrapper of every optimizer of a config; of a discriminator, what is said of it besides the generator's."""
+    wrapper = cfg.get('optim_wrapper', {})
+    if 'optimizer' in wrapper:
+        return [wrapper, *([wrapper.discriminator] if wrapper.get('discriminator') else [])]
+    return [value for value in wrapper.values() if isinstance(value, dict)]
 
 
 def use_amp(cfg: Config):

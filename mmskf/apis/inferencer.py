@@ -14,9 +14,10 @@ from mmengine.registry import DefaultScope
 from rich.progress import track
 from torch import nn
 
-from mmskf.datasets import IMG_EXTENSIONS
+from mmskf.datasets import IMG_EXTENSIONS, without_ground_truth
 from mmskf.utils.image import to_float_rgb, to_uint8
 
+from .config import first_test_dataloader
 from .model import init_model, load_weights
 
 Image = Union[str, Path, np.ndarray]
@@ -54,14 +55,7 @@ class SKFInferencer:
                 warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
             self.model = init_model(model, weights, device)
         with DefaultScope.overwrite_default_scope('mmskf'):
-            self.pipeline = Compose(self._inference_pipeline(self.model.cfg))
-
-    @staticmethod
-    def _inference_pipeline(cfg: Config) -> List[dict]:
-        """The pipeline of the config's test set without what concerns the ground truth."""
-        loaders = cfg.test_dataloader
-        dataset = (loaders if isinstance(loaders, dict) else loaders[0]).dataset
-        return [step for step in dataset.pipeline if step.get('key') != 'gt']
+            self.pipeline = Compose(without_ground_truth(first_test_dataloader(self.model.cfg).dataset.pipeline))
 
     def __call__(self, inputs: Union[Image, Sequence[Image]], out_dir: Optional[str] = None) -> Dict[str, List[np.ndarray]]:
         """Enhances photos one by one.

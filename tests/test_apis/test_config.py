@@ -15,10 +15,22 @@ def test_list_models():
 
 def test_find_config():
     assert find_config('drbn_lol') == find_config('baseline/drbn_lol') == find_config(find_config('drbn_lol'))
+    assert find_config('drbn_skf_lol') == find_config('skf/drbn_skf_lol')
     with pytest.raises(FileNotFoundError, match="'drbn_loll'. Did you mean drbn_lol"):
         find_config('drbn_loll')
     with pytest.raises(FileNotFoundError, match='Known models: .*drbn_lol'):
         find_config('xyz')
+
+
+def test_a_config_needs_no_entry_in_the_model_index(tmp_path, monkeypatch):
+    for folder in ('baseline', 'skf'):
+        (tmp_path / 'configs' / folder).mkdir(parents=True)
+        (tmp_path / 'configs' / folder / f'{folder}_new.py').write_text(f"work_dir = '{folder}'\n")
+    monkeypatch.setattr('mmskf.apis.config.config_root', lambda: tmp_path / 'configs')
+    assert [load_config(name).work_dir for name in ('baseline_new', 'skf_new')] == ['baseline', 'skf']
+    with pytest.raises(FileNotFoundError, match=f"'new'. Did you mean skf_new.* needs no entry in the model index for its name, "
+                       f'but a config in {tmp_path}/configs/baseline or {tmp_path}/configs/skf'):
+        load_config('new')
 
 
 def test_data_root_reaches_every_data_set():
@@ -31,13 +43,14 @@ def test_data_root_reaches_every_data_set():
 
 def test_data_root_and_options_reach_the_stages_of_a_training():
     """Of all stages through train_dataloader, of one by its index; the last one's images are what the tools look at."""
-    cfg = load_config('kind_lol', {'train_dataloader.num_workers': 7, 'train_cfg.stages.1.dataloader.batch_size': 3,
+    cfg = load_config('kind_lol', {'train_dataloader.num_workers': 7, 'train_cfg.stages.adjust.dataloader.batch_size': 3,
                                    'train_cfg.stages.0.dataloader.dataset.data_root': 'elsewhere',
+                                   'train_cfg.stages.0.dataloader.dataset.pipeline.RandomCrop.crop_size': 32,
                                    'train_cfg.stages.2.dataloader.dataset.pipeline.3.crop_size': 96}, data_root='/photos')
     loaders = [stage_dataloader(cfg.train_dataloader, stage) for stage in cfg.train_cfg.stages]
     assert [(loader.dataset.data_root, loader.num_workers) for loader in loaders] == [('/photos', 7)] * 3
     assert [loader.batch_size for loader in loaders] == [10, 3, 4]
-    assert [loader.dataset.pipeline[3].crop_size for loader in loaders] == [48, 48, 96]
+    assert [loader.dataset.pipeline[3].crop_size for loader in loaders] == [32, 48, 96]
     assert train_dataloader(cfg) == loaders[2] and cfg.train_dataloader.dataset.pipeline[3].crop_size == 384
     assert train_dataloader(load_config('drbn_lol')) == load_config('drbn_lol').train_dataloader
 
@@ -51,15 +64,19 @@ def test_data_root_and_options_reach_the_stages_of_a_training():
     ('train_dataloader.dataset.data_rot', 'data_root'),
     ('custom_hooks.7.interval', 'no index of a list of'),
     ('train_dataloader.dataset.pipeline.2.crop_sise', 'crop_size'),
+    ('train_dataloader.dataset.pipeline.RandomCrop.crop_sise', 'crop_size'),
+    ('train_dataloader.dataset.pipeline.RandomCorp.crop_size', 'Did you mean RandomCrop'),
+    ('train_dataloader.dataset.pipeline.Flip.flip_ratio', 'could mean 2 items of the list: name one by its index, 3 or 4'),
+    ('optim_wrapper.generator.optimizer.lr', 'discriminator'),
 ])
 def test_options_that_do_not_exist(option, close):
     with pytest.raises(KeyError, match=f'{option}.*{close}'):
         load_config('drbn_lol', {option: 1})
 
 
-@pytest.mark.parametrize('option', ['crop_size', 'data_root', 'train_pipeline.0.key'])
+@pytest.mark.parametrize('option', ['lol.train.data_root', 'skf.sch_loss.loss_weight', 'train_pipeline.0.key'])
 def test_names_that_the_config_file_has_for_itself(option):
-    with pytest.raises(KeyError, match=f'{option}: .* only a name inside the config file.*pipeline.2.crop_size; --data-root'):
+    with pytest.raises(KeyError, match=f'{option}: .* only a name inside the config file.*pipeline.RandomCrop.crop_size; --data-root'):
         load_config('drbn_lol', {option: 1})
 
 
@@ -67,7 +84,7 @@ def test_names_that_the_config_file_has_for_itself(option):
     'model.generator.channels', 'model.se_input', 'optim_wrapper.optimizer.weight_decay', 'randomness.seed',
     'train_dataloader.dataset.indices', 'auto_scale_lr.enable',
     'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
-    'model.test_cfg.tta'
+    'model.test_cfg.tta', 'optim_wrapper.discriminator.optimizer.lr', 'optim_wrapper.paramwise_cfg.norm_decay_mult'
 ])
 def test_options_that_exist(option):
     cfg = load_config('drbn_lol', {option: 1})
@@ -80,7 +97,7 @@ def test_options_that_exist(option):
 def test_half_precision_on_a_cpu_that_has_no_instructions_for_it(monkeypatch, recwarn, capability, fast):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
-    cfg = load_config('drbn_skf_lol')
+    cfg = load_config('drbn_skf_lol', {'optim_wrapper.discriminator.type': 'OptimWrapper'})
     use_amp(cfg)
     assert {wrapper.type for wrapper in optim_wrappers(cfg)} == {'mmskf.Bf16OptimWrapper'} and len(optim_wrappers(cfg)) == 2
     assert ['Leave --amp out' in str(warning.message) for warning in recwarn] == ([] if fast else [True])

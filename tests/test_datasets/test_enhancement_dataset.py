@@ -2,9 +2,10 @@ import logging
 
 import numpy as np
 import pytest
-from mmengine import Config
 from PIL import Image
 
+from mmskf.apis import load_config
+from mmskf.apis.config import paired_layouts
 from mmskf.datasets import EnhancementDataset
 from mmskf.registry import DATASETS
 
@@ -147,82 +148,44 @@ def test_incomplete_data_set_warns(tmp_path, monkeypatch):
     assert kwargs['level'] == logging.WARNING
 
 
-def load_config(repository, name):
-    return Config.fromfile(repository / 'configs' / '_base_' / 'datasets' / name)
-
-
-@pytest.fixture
-def repository(request):
-    return request.config.rootpath
-
-
 @pytest.mark.parametrize('name,folders,names', [
-    ('lol.py', ('our485/low', 'our485/high', 'eval15/low', 'eval15/high'), ('{}', '{}')),
-    ('lolv2_real.py', ('Train/Low', 'Train/Normal', 'Test/Low', 'Test/Normal'), ('low{}', 'normal{}')),
-    ('paired_folder.py', ('train/low', 'train/high', 'test/low', 'test/high'), ('{}', '{}')),
+    ('lol', ('our485/low', 'our485/high', 'eval15/low', 'eval15/high'), ('{}', '{}')),
+    ('lolv2_real', ('Train/Low', 'Train/Normal', 'Test/Low', 'Test/Normal'), ('low{}', 'normal{}')),
+    ('paired_folder', ('train/low', 'train/high', 'test/low', 'test/high'), ('{}', '{}')),
 ])
-def test_paired_configs(tmp_path, repository, name, folders, names):
-    config = load_config(repository, name)
+def test_paired_configs(tmp_path, name, folders, names):
+    """Each data set of configs/_base_/datasets.py, in the loaders of a method."""
     for i, folder in enumerate(folders):
         save(tmp_path / folder / f'{names[i % 2].format("00690")}.png', (300, 280), value=10 + 10 * i)
-    assert config.val_dataloader == config.test_dataloader
-    loaders = ((config.train_dataloader, (3, 256, 256)), (config.test_dataloader, (3, 280, 300)))
-    for split, (loader, shape) in enumerate(loaders):
-        low, high = (tmp_path / folders[2 * split + i] / f'{names[i].format("00690")}.png' for i in (0, 1))
-        loader.dataset.data_root = str(tmp_path)
-        sample = DATASETS.build(loader.dataset)[0]
+    config = load_config('drbn_lol')
+    for split, shape in (('train', (3, 256, 256)), ('test', (3, 280, 300))):
+        dataset = dict(config[f'{split}_dataloader'].dataset, **paired_layouts()[name][split])
+        sample = DATASETS.build(dict(dataset, data_root=str(tmp_path)))[0]
+        number = 2 * (split == 'test')
+        low, high = (tmp_path / folders[number + i] / f'{names[i].format("00690")}.png' for i in (0, 1))
         assert sample['inputs'].shape == sample['data_samples'].gt_img.shape == shape
-        assert sample['inputs'].unique().tolist() == [10 + 20 * split]
-        assert sample['data_samples'].gt_img.unique().tolist() == [20 + 20 * split]
+        assert sample['inputs'].unique().tolist() == [10 + 10 * number]
+        assert sample['data_samples'].gt_img.unique().tolist() == [20 + 10 * number]
         assert sample['data_samples'].metainfo['key'] == '00690'
         assert sample['data_samples'].metainfo['img_path'] == str(low)
         assert sample['data_samples'].metainfo['gt_path'] == str(high)
 
 
-def test_counts_of_the_published_data_sets(repository):
-    counts = {}
-    for name in ('lol.py', 'lolv2_real.py', 'paired_folder.py'):
-        config = load_config(repository, name)
-        counts[name] = [loader.dataset.metainfo.num_images for loader in (config.train_dataloader, config.val_dataloader)]
-    assert counts == {'lol.py': [485, 15], 'lolv2_real.py': [689, 100], 'paired_folder.py': [None, None]}
+def test_counts_of_the_published_data_sets():
+    counts = {name: [layout[split].metainfo.num_images for split in ('train', 'test')]
+              for name, layout in paired_layouts().items()}
+    assert counts == {'lol': [485, 15], 'lolv2_real': [689, 100], 'paired_folder': [None, None]}
 
 
-def test_augmentation_moves_both_images_alike(tmp_path, repository):
+def test_augmentation_moves_both_images_alike(tmp_path):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 128, (40, 50, 3), dtype=np.uint8)
     for folder, factor in (('train/low', 1), ('train/high', 2)):
         (tmp_path / folder).mkdir(parents=True)
         Image.fromarray(image * factor).save(tmp_path / folder / 'a.png')
-    config = load_config(repository, 'paired_folder.py').train_dataloader.dataset
-    config.data_root = str(tmp_path)
-    config.pipeline[2].crop_size = 32
-    dataset = DATASETS.build(config)
+    config = load_config('demo/drbn_demo', {'train_dataloader.dataset.pipeline.RandomCrop.crop_size': 32}, tmp_path)
+    dataset = DATASETS.build(config.train_dataloader.dataset)
     np.random.seed(0)
     crops = [dataset[0] for _ in range(16)]
     assert all((sample['inputs'] * 2 == sample['data_samples'].gt_img).all() for sample in crops)
     assert len({sample['inputs'].numpy().tobytes() for sample in crops}) > 8
-
-
-def test_unpaired_config(tmp_path, repository):
-    config = load_config(repository, 'unpaired.py')
-    assert dict(config.unpaired_sets) == dict(MEF=17, LIME=10, NPE=85, DICM=64, VV=24)
-    for name, loader, evaluator in zip(config.unpaired_sets, config.unpaired_dataloader, config.unpaired_evaluator):
-        save(tmp_path / name / 'x.bmp', (30, 20), value=7)
-        loader.dataset.data_root = str(tmp_path)
-        sample = DATASETS.build(loader.dataset)[0]
-        assert sample['inputs'].shape == (3, 20, 30)
-        assert 'gt_img' not in sample['data_samples']
-        assert sample['data_samples'].metainfo['img_path'] == str(tmp_path / name / 'x.bmp')
-        assert evaluator.metrics == [dict(type='NIQE', prefix=name)]
-
-
-def test_a_method_changes_crop_and_test_sets(tmp_path, repository):
-    (tmp_path / 'method.py').write_text(f'''
-_base_ = ['{repository}/configs/_base_/datasets/lolv2_real.py', '{repository}/configs/_base_/datasets/unpaired.py']
-_base_.train_dataloader.dataset.pipeline[2].crop_size = 160
-test_dataloader, test_evaluator, test_cfg = _base_.unpaired_dataloader, _base_.unpaired_evaluator, _base_.unpaired_cfg
-''')
-    config = Config.fromfile(tmp_path / 'method.py')
-    assert config.train_dataloader.dataset.pipeline[2] == dict(type='RandomCrop', keys=['img', 'gt'], crop_size=160)
-    assert len(config.test_dataloader) == len(config.test_evaluator) == 5
-    assert config.test_cfg == dict(type='mmagic.MultiTestLoop')

@@ -15,27 +15,24 @@ from mmskf.apis import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = f"""
-_base_ = ['{ROOT}/configs/_base_/default_runtime.py', '{ROOT}/configs/_base_/datasets/paired_folder.py']
+_base_ = '{ROOT}/configs/_base_/methods/retinexnet.py'
 import sys
 sys.path.insert(0, {str(ROOT / 'tests')!r})
 from tiny_segmentor import SEGMENTOR
 del sys
 custom_imports = dict(imports=['tiny_staged'])
-model = dict(
-    type='StagedEditor',
-    generator=dict(type='TinyRetinexNet'),
-    recon_loss=dict(decom=dict(type='RetinexNetDecomLoss'), relight=dict(type='RetinexNetRelightLoss')),
-    data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0., 0., 0.], std=[255., 255., 255.]))
+model = dict(generator=dict(type='TinyRetinexNet'))
 _base_.val_evaluator.metrics = [dict(type='PSNR')]
 test_evaluator = _base_.val_evaluator
-_base_.train_dataloader.dataset.pipeline[2].crop_size = 32
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False)
-val_dataloader = dict(num_workers=0, persistent_workers=False)
+next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 32
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.train)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.test)
 test_dataloader = val_dataloader
 train_cfg = dict(
     type='StagedTrainLoop',
     stages=[
-        dict(name='decom', iters=3, dataloader=dict(batch_size=3, dataset=dict(pipeline={{'2': dict(crop_size=16)}}))),
+        dict(name='decom', iters=3,
+             dataloader=dict(batch_size=3, dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=16))))),
         dict(name='relight', iters=3)
     ],
     val_interval=3)
@@ -43,7 +40,6 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2))
 # The learning rate of the first stage falls, the second stage has its own.
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[2], gamma=0.1),
                    dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=10)]
-find_unused_parameters = True
 default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=-1), logger=dict(interval=1))
 """
 SKF = """
@@ -53,11 +49,7 @@ model.update(
     sa_loss=dict(type='SALoss', patch_size=32, min_pixels=16, edge_width=1),
     discriminator=dict(type='ThinDiscriminator'))
 model['generator']['se'] = dict(type='SEModule', sources=(0, ))
-optim_wrapper = dict(
-    constructor='mmagic.MultiOptimWrapperConstructor',
-    generator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2), clip_grad=dict(max_norm=1.)),
-    discriminator=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4)))
-model_wrapper_cfg = dict(type='mmskf.StagedSeparateDistributedDataParallel')
+optim_wrapper.update(clip_grad=dict(max_norm=1.), discriminator=dict(clip_grad=None, optimizer=dict(lr=1e-4)))
 custom_hooks = _base_.custom_hooks + [dict(type='EMAHook', momentum=0.1)]
 """
 
@@ -204,10 +196,14 @@ def test_half_precision(train, tmp_path, trained):
     ({'train_cfg.stages.0.iters': -1}, 'iters'),
     ({'train_cfg.stages.1.lr': 1}, "'lr': 1"),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(data_prefix=dict(img='nowhere')))}, 'does not exist: .*/nowhere'),
+    ({'train_cfg.stages.1.dataloader': dict(dataset=dict(pipeline=dict(RandomCorp=dict(crop_size=16))))},
+     "train_cfg.stages, relight, dataloader.dataset.pipeline: 'RandomCorp' is no index .* Did you mean RandomCrop"),
+    ({'train_cfg.stages.1.dataloader': dict(dataset=dict(pipeline=dict(Flip=dict(flip_ratio=0))))},
+     "'Flip' could mean 2 items of the list: name one by its index, 3 or 4"),
     ({'model.recon_loss.adjust': dict(type='KinDAdjustLoss')}, r"has losses for \['adjust', 'decom', 'relight'\]"),
 ])
 def test_what_cannot_be_stops_before_the_start(runner, changes, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises((ValueError, FileNotFoundError, KeyError), match=message):
         runner(**changes).train()
 
 

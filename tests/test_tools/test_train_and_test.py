@@ -10,14 +10,16 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
+from tiny import evaluate
 
 from mmskf.apis import init_model, load_config
+from mmskf.evaluation import NIQE
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/demo/drbn_demo.py'
 # Small enough for a test; without worker processes.
 SMALL = [
-    'model.generator.channels=4', 'model.generator.growth=2', 'train_dataloader.dataset.pipeline.2.crop_size=32',
+    'model.generator.channels=4', 'model.generator.growth=2', 'train_dataloader.dataset.pipeline.RandomCrop.crop_size=32',
     'train_dataloader.batch_size=2', *(f'{split}_dataloader.{field}' for split in ('train', 'val', 'test')
                                        for field in ('num_workers=0', 'persistent_workers=False'))
 ]
@@ -135,22 +137,37 @@ def test_testing(trained, tool, pairs, tmp_path, capsys):
 
 
 def test_photos_without_ground_truth(tool, tmp_path, capfd):
-    """NIQE, one row for each of the five unpaired sets; 100 % noise of two blocks can be measured, one block cannot."""
+    """NIQE, one row for each of the unpaired sets that are there; noise of two blocks can be measured, one block cannot."""
     rng = np.random.default_rng(0)
-    for index, name in enumerate(('MEF', 'LIME', 'NPE', 'DICM', 'VV')):
+    for index, name in enumerate(('MEF', 'NPE', 'VV')):
         (tmp_path / name).mkdir()
         size = (200, 200, 3) if index == 0 else (40, 50, 3)
         Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name / 'photo.png')
     model = init_model('drbn_lol')
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'drbn.pth')
     tool('tools/test').main([
-        'unpaired/drbn_lol', str(tmp_path / 'drbn.pth'), '--data-root', str(tmp_path), '--work-dir', str(tmp_path / 'work'),
-        '--out', str(tmp_path / 'scores.csv'), '--cfg-options', *(f'test_dataloader.{i}.num_workers=0' for i in range(5))
+        'drbn_lol', str(tmp_path / 'drbn.pth'), '--unpaired', str(tmp_path), '--work-dir', str(tmp_path / 'work'),
+        '--out', str(tmp_path / 'scores.csv'), '--show-dir', str(tmp_path / 'show'), '--cfg-options',
+        'test_dataloader.num_workers=0'
     ])
     rows = list(csv.reader((tmp_path / 'scores.csv').open()))
-    assert rows[0] == ['image', 'MEF/NIQE', 'LIME/NIQE', 'NPE/NIQE', 'DICM/NIQE', 'VV/NIQE'] and len(rows) == 7
+    assert rows[0] == ['image', 'MEF/NIQE', 'NPE/NIQE', 'VV/NIQE'] and len(rows) == 5
     output = ''.join(capfd.readouterr())
     assert 'VV/NIQE: not measured' in output and "Cannot find key 'gt_img'" not in output
+    assert 'no LIME and no DICM: tested on MEF, NPE, VV alone' in output and 'found 1 images, expected 17' in output
+    # The score is that of the picture that was written.
+    picture, = (path for path in (tmp_path / 'show').rglob('*.png') if Image.open(path).size == (200, 200))
+    image = np.asarray(Image.open(picture)).astype(np.float32).transpose(2, 0, 1)[::-1]
+    sample = dict(output=dict(pred_img=torch.from_numpy(image.copy())), img_path='photo.png')
+    assert float(rows[1][1]) == pytest.approx(evaluate(NIQE(), sample)['NIQE'], abs=1e-3)
+
+
+def test_photos_without_ground_truth_that_are_nowhere(tool, tmp_path, capsys):
+    with pytest.raises(FileNotFoundError, match='has none of the folders MEF, LIME, NPE, DICM, VV'):
+        tool('tools/test').main(['drbn_lol', 'drbn.pth', '--unpaired', str(tmp_path), '--work-dir', str(tmp_path)])
+    with pytest.raises(SystemExit):
+        tool('tools/test').main(['drbn_lol', 'drbn.pth', '--unpaired', str(tmp_path), '--data-root', str(tmp_path)])
+    assert 'leave --data-root out' in capsys.readouterr().err
 
 
 def test_tta_changes_the_result(trained, tool, pairs, tmp_path):

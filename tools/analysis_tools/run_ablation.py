@@ -18,15 +18,15 @@ from mmengine import fileio
 from mmengine.config import Config, DictAction
 
 from mmskf.apis import config_root, find_config, load_config, use_amp
-from mmskf.apis.config import check_options, datasets
+from mmskf.apis.config import check_options, datasets, paired_layouts
 from mmskf.engine import Runner
 from mmskf.evaluation import NOT_MEASURED
 from mmskf.registry import MODELS
 from mmskf.utils.files import atomic_open
+from mmskf.utils.options import item_index, merge_options
 
 PARTS = ('SCH', 'SA', 'SE')
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
-LAYOUTS = ('lol', 'lolv2_real', 'paired_folder')
 # Fields of a learning rate schedule that are iterations.
 ITERATIONS = ('begin', 'end', 'milestones', 'T_max', 'step_size', 'total_iters', 'periods')
 # What rows of one table have in common.
@@ -38,7 +38,7 @@ def parse_args(args=None):
     parser.add_argument('table', type=int, choices=paper_tables(), help='number of the table in the paper')
     parser.add_argument('--methods', nargs='+', help='of the table (default: all), such as drbn')
     parser.add_argument('--data-root', help="where the images lie (default: the layout's)")
-    parser.add_argument('--layout', choices=LAYOUTS, default='lol',
+    parser.add_argument('--layout', choices=paired_layouts(), default='lol',
                         help='how the folders are called: as in LOL, as in the real part of LOL-v2, or {train,test}/{low,high}')
     parser.add_argument('--iters', type=int, help="training iterations of every row; schedules shrink alike (default: the "
                         "method's own)")
@@ -72,12 +72,14 @@ def choose_rows(table, methods=None):
 
 def has_field(cfg, option):
     """Whether a config has the node that holds the field of a dotted option."""
+    if option.startswith('optim_wrapper.discriminator.'):  # the generator's settings where nothing is said
+        return bool(cfg.model.get('discriminator'))
     node = cfg
     for name in option.split('.')[:-1]:
-        if isinstance(node, (list, tuple)):
-            node = node[int(name)] if name.isdigit() and int(name) < len(node) else None
-        else:
-            node = node.get(name)
+        try:
+            node = node[item_index(node, name)] if isinstance(node, (list, tuple)) else node.get(name)
+        except KeyError:
+            return False
         if not isinstance(node, (dict, list, tuple)):
             return False
     return True
@@ -94,13 +96,10 @@ def row_config(name, args):
         Config: Without validation; an option of ``--cfg-options`` acts where the config has what it belongs to.
     """
     cfg = load_config(name)
-    layout = Config.fromfile(find_config(f'_base_/datasets/{args.layout}'))
-    for split in ('train', 'test'):
-        dataset, source = cfg[f'{split}_dataloader'].dataset, layout[f'{split}_dataloader'].dataset
-        for field in ('data_root', 'data_prefix', 'filename_tmpl', 'metainfo'):
-            dataset.pop(field, None)
-            if field in source:
-                dataset[field] = source[field]
+    for split, folders in paired_layouts()[args.layout].items():
+        dataset = cfg[f'{split}_dataloader'].dataset
+        dataset.pop('filename_tmpl', None)  # not every layout has one
+        dataset.update(folders)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.data_root:
         for dataset in datasets(cfg):
@@ -113,7 +112,7 @@ def row_config(name, args):
         if args.batch_size and 'batch_size' in loader:
             loader.batch_size = args.batch_size
         pipeline = loader.get('dataset', {}).get('pipeline', [])
-        for step in pipeline.values() if isinstance(pipeline, dict) else pipeline:  # a stage names what differs by its index
+        for step in pipeline.values() if isinstance(pipeline, dict) else pipeline:  # a stage names the steps that differ
             if args.crop and 'crop_size' in step:
                 step.crop_size = args.crop
     if args.amp:
@@ -121,7 +120,7 @@ def row_config(name, args):
     cfg.merge_from_dict({'randomness.seed': args.seed})
     options = {option: value for option, value in args.cfg_options.items() if has_field(cfg, option)}
     check_options(cfg, options)
-    cfg.merge_from_dict(options)
+    merge_options(cfg, options)
     return cfg
 
 

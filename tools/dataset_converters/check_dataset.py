@@ -16,17 +16,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import numpy as np
-from mmengine import Config
 from mmengine.utils import track_iter_progress
 from PIL import Image
 from scipy.fft import dctn
 from scipy.stats import rankdata
 
-from mmskf.datasets import EnhancementDataset, decode_image
+from mmskf.apis.config import paired_layouts
+from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
 from mmskf.utils.image_folder import describe_skipped, list_images
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'datasets'
-KINDS = dict(lol='lol.py', lolv2_real='lolv2_real.py', paired='paired_folder.py', unpaired='unpaired.py')
+# What the data sets are called in configs/_base_/datasets.py.
+PAIRED = dict(lol='lol', lolv2_real='lolv2_real', paired='paired_folder')
+KINDS = (*PAIRED, 'unpaired')
+CROP_SIZE = 256  # of most methods
 HASH_SIDE, THUMBNAIL_SIDE = 16, 64
 HASH_BITS = HASH_SIDE**2 - 1
 # Measured on 77 pairs of real photos: the low-light and the normal-light photo of a scene differ in up to 54 of the 255
@@ -67,21 +69,15 @@ def perceptual_hash(image):
 
 def split_configs(kind, root):
     """Split or set -> arguments of its EnhancementDataset, expected number of images and training crop, or None."""
-    config = Config.fromfile(CONFIGS / KINDS[kind])
     if kind == 'unpaired':
-        loaders = dict(zip(config.unpaired_sets, config.unpaired_dataloader))
-    else:
-        loaders = dict(train=config.train_dataloader, test=config.val_dataloader)
-    splits = {}
-    for name, loader in loaders.items():
-        dataset = loader.dataset
-        splits[name] = dict(
-            data_root=str(root),
-            data_prefix=dict(dataset.data_prefix),
-            filename_tmpl=dataset.get('filename_tmpl'),
-            expected=dataset.metainfo.num_images,
-            crop_size=config.crop_size if name == 'train' else None)
-    return splits
+        return {name: dict(data_root=str(root), data_prefix=dict(img=name), filename_tmpl=None, expected=count, crop_size=None)
+                for name, count in UNPAIRED_SETS.items()}
+    return {name: dict(
+        data_root=str(root),
+        data_prefix=dict(split.data_prefix),
+        filename_tmpl=split.get('filename_tmpl'),
+        expected=split.metainfo.num_images,
+        crop_size=CROP_SIZE if name == 'train' else None) for name, split in paired_layouts()[PAIRED[kind]].items()}
 
 
 def find_files(data_root, data_prefix, filename_tmpl):

@@ -1,4 +1,4 @@
-"""Makes low-light/normal-light pairs from ordinary photos, laid out as configs/_base_/datasets/paired_folder.py reads them.
+"""Makes low-light/normal-light pairs from ordinary photos, laid out as paired_folder of configs/_base_/datasets.py reads them.
 
     python tools/dataset_converters/synthesize_low_light.py data/demo
     python tools/dataset_converters/synthesize_low_light.py data/mine --photos ~/Pictures --exposure 0.01 0.1
@@ -36,7 +36,7 @@ def parse_args(argv=None):
     parser.add_argument('out', type=Path, help='folder to make: OUT/{train,test}/{low,high}/*.png')
     parser.add_argument('--photos', type=Path, help="folder of photos, and those below. Default: scikit-image's own")
     parser.add_argument('--layout', choices=sorted(LAYOUTS), default='paired',
-                        help='"paired" makes OUT/{train,test}, as configs/_base_/datasets/paired_folder.py reads them; "lol" '
+                        help='"paired" makes OUT/{train,test}, as paired_folder of configs/_base_/datasets.py reads them; "lol" '
                              'makes OUT/{our485,eval15}, which every config for LOL takes as --data-root (default: paired)')
     parser.add_argument('--test', nargs='+', metavar='SCENE',
                         help='scenes for the test split: file names without extension, and without _left or _right, which '

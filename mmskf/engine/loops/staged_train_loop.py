@@ -9,6 +9,7 @@ from torch import nn
 
 from mmskf.datasets.resumable import resumable
 from mmskf.registry import LOG_PROCESSORS, LOOPS
+from mmskf.utils.options import merge_options
 
 from .iter_based_train_loop import IterBasedTrainLoop
 
@@ -35,12 +36,13 @@ class StagedTrainLoop(IterBasedTrainLoop):
         stages (list[dict]): One for each stage of the model, in its order. ``name``: as the model has it. ``iters``: how many
             iterations; 0 skips it, for a model that starts from weights (``load_from``). ``dataloader``: optional, what
             differs from ``train_dataloader``, field by field as a config differs from its base; an item of a list is named by
-            its index, as in ``dataset=dict(pipeline={'2': dict(crop_size=48)})``.
+            its type or its index, as in ``dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=48)))``.
         val_begin (int, optional): The first iteration with a validation. Defaults to None: the first one of the last stage,
             since there is no enhanced image before.
         **kwargs: See :class:`IterBasedTrainLoop`.
 
     Raises:
+        KeyError: If ``dataloader`` names an item of a list that is not there.
         TypeError: If the Runner was given a data loader in place of its config.
         ValueError: If the stages are not those of the model, or one has a field that does not exist.
     """
@@ -127,9 +129,16 @@ def check_stages(stages: Sequence[dict], model: nn.Module):
 
 
 def stage_dataloader(base: dict, stage: dict) -> ConfigDict:
-    """The config of a stage's data loader: that of the Runner, with the fields changed that the stage's own names."""
+    """The config of a stage's data loader: that of the Runner, with the fields changed that the stage's own names.
+
+    Raises:
+        KeyError: If the stage names an item of a list, such as a step of the pipeline, that ``base`` does not have.
+    """
     cfg = Config(dict(dataloader=deepcopy(base)))
-    cfg.merge_from_dict(dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    try:
+        merge_options(cfg, dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    except KeyError as error:
+        raise KeyError(f'train_cfg.stages, {stage.get("name")}, {error.args[0]}') from None
     return cfg.dataloader
 
 

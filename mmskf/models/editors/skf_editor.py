@@ -177,7 +177,8 @@ class SKFEditor(EnhancementEditor):
             return super().train_step(data, optim_wrapper)
         if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
             raise ValueError('With sa_loss, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
-                             'wrapper each for "generator" and "discriminator": see configs/_base_/schedules/drbn_skf.py')
+                             'wrapper each for "generator" and "discriminator"; or no constructor in the scope mmskf, and what '
+                             'differs for the discriminator: see EditorOptimWrapperConstructor')
         if not self.guided:
             return super().train_step(data, optim_wrapper['generator'])
         data = self.data_preprocessor(data, training=True)

@@ -6,7 +6,7 @@ from mmskf.models import KinDNet, KinDPlusPlusNet, RetinexNet
 from mmskf.structures import SemanticPrior
 
 WIDTHS = {0: 48, 1: 96, 2: 192, 3: 384, 'logits': 59}  # of the HRNet-W48 of the paper
-SOURCES = {RetinexNet: (2, 1, 0), KinD: (1, 0, 'logits'), KinDPlusPlusNet: (2, 1, 0)}
+SOURCES = {RetinexNet: (2, 1, 0), KinDNet: (1, 0, 'logits'), KinDPlusPlusNet: (2, 1, 0)}
 
 
 def with_se(generator, **options):

@@ -11,12 +11,8 @@ from mmskf.apis import init_model, load_config
 ROOT = Path(__file__).resolve().parents[3]
 BANKS = sorted(path.stem for path in (ROOT / 'configs' / 'skb').glob('*.py') if not path.stem.startswith('train_'))
 CONFIG = """
-_base_ = [
-    '{root}/configs/_base_/default_runtime.py', '{root}/configs/_base_/datasets/lol.py',
-    '{root}/configs/_base_/models/drbn_skf.py', '{root}/configs/_base_/schedules/drbn_skf.py',
-    '{root}/configs/skb/{bank}.py'
-]
-model = dict(skb=_base_.skb)
+_base_ = ['{root}/configs/_base_/methods/drbn.py', '{root}/configs/skb/{bank}.py']
+model = dict(_base_.skf, skb=_base_.skb)
 """
 
 

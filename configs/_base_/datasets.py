@@ -1,0 +1,28 @@
+# Data sets of pairs of a low-light and a normal-light image: their folders, the numbers of their pairs, and what is measured.
+
+# LOL (v1): 600x400, the same file name on both sides.
+lol = dict(
+    train=dict(data_root='data/LOL', data_prefix=dict(img='our485/low', gt='our485/high'), metainfo=dict(num_images=485)),
+    test=dict(data_root='data/LOL', data_prefix=dict(img='eval15/low', gt='eval15/high'), metainfo=dict(num_images=15)))
+
+# LOL-v2 real: 600x400; low00690.png belongs to normal00690.png.
+lolv2_real = dict(
+    train=dict(
+        data_root='data/LOL-v2/Real_captured',
+        data_prefix=dict(img='Train/Low', gt='Train/Normal'),
+        filename_tmpl=dict(img='low{}', gt='normal{}'),
+        metainfo=dict(num_images=689)),
+    test=dict(
+        data_root='data/LOL-v2/Real_captured',
+        data_prefix=dict(img='Test/Low', gt='Test/Normal'),
+        filename_tmpl=dict(img='low{}', gt='normal{}'),
+        metainfo=dict(num_images=100)))
+
+# Pairs of your own, any number and size: the same file name on both sides.
+paired_folder = dict(
+    train=dict(data_root='data/paired', data_prefix=dict(img='train/low', gt='train/high'), metainfo=dict(num_images=None)),
+    test=dict(data_root='data/paired', data_prefix=dict(img='test/low', gt='test/high'), metainfo=dict(num_images=None)))
+
+val_evaluator = dict(
+    type='Evaluator', metrics=[dict(type='PSNR'), dict(type='SSIM'), dict(type='LPIPS'), dict(type='NIQE')])
+test_evaluator = val_evaluator

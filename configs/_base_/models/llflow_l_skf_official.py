@@ -1,2 +1,0 @@
-_base_ = ['./llflow_s_skf_official.py', './llflow_large.py']
-model = dict(generator=_base_.large_skf)

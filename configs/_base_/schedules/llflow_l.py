@@ -1,7 +1,0 @@
-_base_ = './llflow_s.py'
-# As released for LLFlow-L on LOL: 40000 iterations, of which the first 3000 warm up.
-train_cfg = dict(max_iters=40000)
-param_scheduler = [
-    dict(type='LinearLR', by_epoch=False, start_factor=1 / 3000, end=3000),
-    dict(type='MultiStepLR', by_epoch=False, milestones=[19999, 29999, 35999, 37999], gamma=0.5),
-]

@@ -1,7 +1,0 @@
-_base_ = './llflow_s.py'
-# As released for LLFlow-L-SKF: 30000 iterations, of which the first 200 warm up.
-train_cfg = dict(max_iters=30000)
-param_scheduler = [
-    dict(type='LinearLR', by_epoch=False, start_factor=1 / 200, end=200),
-    dict(type='MultiStepLR', by_epoch=False, milestones=[14999, 22499, 26999, 28499], gamma=0.5),
-]

@@ -1,0 +1,33 @@
+from typing import Any
+
+from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
+from torch import nn
+
+from mmskf.registry import MODEL_WRAPPERS
+
+
+@MODEL_WRAPPERS.register_module(name=['EditorDistributedDataParallel', 'StagedSeparateDistributedDataParallel'])
+class EditorDistributedDataParallel(MMSeparateDistributedDataParallel):
+    """Wraps each part of an editor by itself, since generator and discriminator are trained in turn.
+
+    Every stage of a :class:`StagedEditor` leaves weights of the generator unused, so that its wrapper has to look for them;
+    that of D must not, since D is called several times in a step.
+
+    Args:
+        module (nn.Module): The editor.
+        broadcast_buffers (bool): As in ``MMSeparateDistributedDataParallel``. Defaults to False.
+        **kwargs: The same.
+    """
+
+    def __init__(self, module: nn.Module, broadcast_buffers: bool = False, **kwargs: Any):
+        if not hasattr(module, 'stages'):
+            super().__init__(module, broadcast_buffers, **kwargs)
+            return
+        generator = module._modules.pop('generator').to(get_device())
+        super().__init__(module, broadcast_buffers, **kwargs)
+        module.generator = MMDistributedDataParallel(
+            generator, broadcast_buffers=broadcast_buffers, **{**kwargs, 'find_unused_parameters': True})
+
+
+StagedSeparateDistributedDataParallel = EditorDistributedDataParallel  # its name when it was for stages only

@@ -1,0 +1,92 @@
+"""Changes of a config, as ``--cfg-options`` and the stages of a training give them.
+
+mmengine merges field by field and names an item of a list by its index: ``pipeline.2.crop_size``. Here it may be named by
+its type, too: ``pipeline.RandomCrop.crop_size``, so that nothing has to be counted.
+"""
+import difflib
+from typing import Any, Sequence
+
+from mmengine.config import Config
+
+
+def item_name(item: Any) -> str:
+    """What an item of a list is called: its ``type`` or, without one, its ``name`` (a stage of a training); else ''."""
+    if not isinstance(item, dict):
+        return ''
+    name = item.get('type', item.get('name', ''))
+    return name if isinstance(name, str) else getattr(name, '__name__', '')
+
+
+def item_index(items: Sequence[Any], name: str) -> int:
+    """The index of the item of a list that is meant.
+
+    Args:
+        items (Sequence): Such as the steps of a pipeline.
+        name (str): Index, or type with or without its scope ('Flip' means 'mmagic.Flip'), or name of a stage.
+
+    Raises:
+        KeyError: If there is none, or more than one.
+    """
+    if name.isdigit():
+        if int(name) < len(items):
+            return int(name)
+        raise KeyError(f'{name!r} is no index of a list of {len(items)} items')
+    names = [item_name(item) for item in items]
+    found = [index for index, full in enumerate(names) if full and name in (full, full.rpartition('.')[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise KeyError(f'{name!r} could mean {len(found)} items of the list: name one by its index, '
+                       f'{" or ".join(map(str, found))}')
+    known = list(dict.fromkeys(full.rpartition('.')[2] for full in names if full))
+    close = difflib.get_close_matches(name, known, n=3) or known
+    raise KeyError(f'{name!r} is no index of a list of {len(items)} items, nor the type of one'
+                   + (f'. Did you mean {" or ".join(close)}?' if close else ''))
+
+
+def by_index(changes: Any, node: Any, path: str) -> Any:
+    """Changes of a config node with the index in place of every type that names an item of a list.
+
+    Args:
+        changes: Nested dict of changes; anything else is returned as it is.
+        node: What they change.
+        path (str): Where that stands, for messages.
+
+    Raises:
+        KeyError: Naming the field, as :func:`item_index`.
+    """
+    if not isinstance(changes, dict):
+        return changes
+    if not isinstance(node, (list, tuple)):
+        return {name: by_index(value, node.get(name) if isinstance(node, dict) else None, f'{path}.{name}'.lstrip('.'))
+                for name, value in changes.items()}
+    indexed: dict = {}
+    for name, value in changes.items():
+        try:
+            index = item_index(node, name)
+        except KeyError as error:
+            raise KeyError(f'{path}: {error.args[0]}') from None
+        value = by_index(value, node[index], f'{path}.{name}')
+        before = indexed.get(str(index))
+        indexed[str(index)] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
+    return indexed
+
+
+def merge_options(cfg: Config, options: dict):
+    """Changes a config in place.
+
+    Args:
+        cfg (Config): The config.
+        options (dict): Dotted fields -> their values; a dict among these is merged field by field, too.
+
+    Raises:
+        KeyError: If an item of a list is named that does not exist, or could mean several.
+    """
+    changes: dict = {}
+    for field, value in options.items():
+        *parents, name = field.split('.')
+        node = changes
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    cfg.merge_from_dict(by_index(changes, {name: cfg.get(name) for name in changes}, ''))

@@ -1,0 +1,42 @@
+import pytest
+from mmengine.config import Config
+
+from mmskf.utils.options import item_index, merge_options
+
+PIPELINE = [dict(type='LoadImage', key='img'), dict(type='RandomCrop', crop_size=256), dict(type='mmagic.Flip', direction='vertical'),
+            dict(type='mmagic.Flip', direction='horizontal'), dict(type='mmagic.PackInputs')]
+
+
+@pytest.mark.parametrize('name, index', [('1', 1), ('RandomCrop', 1), ('PackInputs', 4), ('mmagic.PackInputs', 4)])
+def test_an_item_is_named_by_its_index_or_type(name, index):
+    assert item_index(PIPELINE, name) == index
+
+
+def test_a_stage_is_named_by_its_name():
+    assert item_index([dict(name='decom', iters=1), dict(name='relight', iters=2)], 'relight') == 1
+
+
+@pytest.mark.parametrize('name, message', [
+    ('5', "'5' is no index of a list of 5 items"),
+    ('Flip', "'Flip' could mean 2 items of the list: name one by its index, 2 or 3"),
+    ('RandomCorp', "'RandomCorp' is no index of a list of 5 items, nor the type of one. Did you mean RandomCrop"),
+    ('xyz', 'Did you mean LoadImage or RandomCrop or Flip or PackInputs'),
+])
+def test_an_item_that_is_not_clear(name, message):
+    with pytest.raises(KeyError, match=message):
+        item_index(PIPELINE, name)
+
+
+def test_changes_of_one_config():
+    """Dotted fields and nested dicts, indices and types, side by side; the options stay as they are."""
+    cfg = Config(dict(loader=dict(size=1, pipeline=PIPELINE), hooks=[dict(type='EMAHook')]))
+    options = {'loader.pipeline.1.crop_size': 96, 'loader.pipeline.RandomCrop.keys': ['img'],
+               'loader': dict(pipeline=dict(PackInputs=dict(meta_keys=['key']))), 'hooks.EMAHook.momentum': 0.1, 'new.field': 5}
+    merge_options(cfg, {name: value for name, value in options.items() if name != 'loader'})
+    merge_options(cfg, dict(loader=options['loader']))
+    assert cfg.loader.pipeline[1] == dict(type='RandomCrop', crop_size=96, keys=['img'])
+    assert cfg.loader.pipeline[4].meta_keys == ['key'] and cfg.loader.size == 1
+    assert cfg.hooks == [dict(type='EMAHook', momentum=0.1)] and cfg.new == dict(field=5)
+    assert options['loader'] == dict(pipeline=dict(PackInputs=dict(meta_keys=['key'])))
+    with pytest.raises(KeyError, match="loader.pipeline: 'Flip' could mean 2"):
+        merge_options(cfg, {'loader.pipeline.Flip.direction': 'diagonal'})
