@@ -5,6 +5,7 @@ from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
 from .retinexnet import RetinexNet
+from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
 from .skf_editor import SKFEditor
 from .snr import SNRNet
 from .staged_editor import StagedEditor
@@ -13,6 +14,7 @@ from .staged_editor import StagedEditor
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'HWMNet', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus',
-    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'SKFEditor', 'SNRNet', 'StagedEditor'
+    'CLAHE', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
+    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LIME', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'SKFEditor',
+    'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]

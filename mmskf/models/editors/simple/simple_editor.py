@@ -1,0 +1,38 @@
+from typing import Any, NoReturn, Optional
+
+from torch import Tensor
+
+from mmskf.models.editors.enhancement_editor import EnhancementEditor, Outputs
+from mmskf.registry import MODELS
+
+
+@MODELS.register_module()
+class SimpleEditor(EnhancementEditor):
+    """Enhances by a method without weights, which needs no checkpoint and cannot be trained.
+
+    Args:
+        generator (dict): The method, an :class:`EnhancementNet` without parameters.
+        **kwargs: See :class:`EnhancementEditor`; there is no loss.
+
+    Raises:
+        ValueError: If the generator has parameters.
+    """
+
+    def __init__(self, generator: dict, **kwargs: Any):
+        # mmagic builds a loss for every editor; nothing asks this one.
+        super().__init__(generator, recon_loss=dict(type='mmagic.L1Loss'), **kwargs)
+        if next(self.generator.parameters(), None) is not None:
+            raise ValueError(f'{type(self.generator).__name__} has weights: its editor is SKFEditor, not SimpleEditor')
+
+    def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
+        """The enhanced images; see :class:`EnhancementEditor`."""
+        return self.generator(inputs)
+
+    def forward_train(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuses: there is nothing to train.
+
+        Raises:
+            TypeError: Always.
+        """
+        raise TypeError(f'{type(self.generator).__name__} has no weights, so that there is nothing to train: test it, or enhance '
+                        'with it')
