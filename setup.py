@@ -51,5 +51,6 @@ setup(
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
     extras_require={'test': requirements('tests'), 'demo': requirements('demo')},
+    entry_points={'console_scripts': ['mmskf = mmskf.cli:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False)

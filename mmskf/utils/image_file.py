@@ -95,7 +95,7 @@ def photo_of_array(array: np.ndarray, name: str) -> Photo:
     Raises:
         ValueError: If it is no image.
     """
-    return Photo(to_rgb8(array, name), alpha_of(array, name))
+    return Photo(np.array(to_rgb8(array, name)), alpha_of(array, name))  # a copy: pipelines may write into it
 
 
 def read_photo(content: bytes, name: str, pixel_limit: Optional[int] = PIXEL_LIMIT) -> Photo:

@@ -69,10 +69,15 @@ def list_images(folder: Union[str, Path], recursive: bool = True, leave_out: Opt
     return ImageListing(images, skipped)
 
 
+def printable(name: Union[str, Path]) -> str:
+    """A name as it can be shown on one line: line breaks, control characters and broken encodings are escaped."""
+    return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode('ascii') for char in str(name))
+
+
 def shortened(names: Sequence[Union[str, Path]]) -> str:
     """The first names of a list, and how many there are more."""
     more = len(names) - NAMES_SHOWN
-    return ', '.join(map(str, names[:NAMES_SHOWN])) + (f' and {more} more' if more > 0 else '')
+    return ', '.join(map(printable, names[:NAMES_SHOWN])) + (f' and {more} more' if more > 0 else '')
 
 
 def describe_skipped(skipped: Sequence[Union[str, Path]]) -> str:
@@ -117,5 +122,5 @@ class Originals:
             FileExistsError: If it does.
         """
         if os.path.realpath(target) in self._paths or self._files.intersection(self._file(target)):
-            raise FileExistsError(f'{target} is one of the originals, which a result must not replace: choose another folder for '
+            raise FileExistsError(f'{printable(target)} is one of the originals, which a result must not replace: choose another folder for '
                                   'the results')

@@ -41,8 +41,8 @@ class EnhancementEditor(BaseEditModel):
         recon_loss (dict): Config of its loss.
         data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images to [0, 1].
         train_cfg (dict, optional): As in ``BaseEditModel``; unused.
-        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; a subclass names what
-            else it takes in ``test_options``. Defaults to None.
+        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; ``max_pixels=N`` enhances larger images
+            in tiles, where the editor has a way to; a subclass names what else it takes in ``test_options``. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
@@ -50,7 +50,7 @@ class EnhancementEditor(BaseEditModel):
         ValueError: For an unknown option in ``test_cfg``.
     """
 
-    test_options: Tuple[str, ...] = ('tta', )
+    test_options: Tuple[str, ...] = ('tta', 'max_pixels')
     gt_note = 'output made with the ground truth'  # In the name of every score, where ``test_uses_gt`` is set.
     gt_advice = 'choose a setting that needs none'  # For whoever has no ground truth.
 
@@ -79,6 +79,7 @@ class EnhancementEditor(BaseEditModel):
         self.size_divisor = self.generator.size_divisor
         self.input_channels = self.generator.input_channels
         self.test_uses_gt = self.generator.test_uses_gt
+        self.max_pixels: Optional[int] = (test_cfg or {}).get('max_pixels')
 
     def val_step(self, data: dict) -> List[DataSample]:
         """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
