@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -11,6 +12,16 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import mmskf  # noqa: E402, F401
+
+DEVICES = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    """Every device that is there; on a GPU float32 is float32, so that golden figures hold."""
+    if request.param == 'cuda':
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    return request.param
 
 
 @pytest.fixture(autouse=True)

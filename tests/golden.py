@@ -31,6 +31,12 @@ def golden_file(name):
     return path or pytest.skip(f'golden file {name} is not here')
 
 
+def parse_index(text):
+    """The index that a text such as '[:, ::16, 3::7]' is: a tuple of slices."""
+    parts = [[int(number) if number.strip() else None for number in part.split(':')] for part in text.strip('[]').split(',')]
+    return tuple(slice(*part) for part in parts)
+
+
 class Golden:
     """One golden set.
 
@@ -68,9 +74,10 @@ class Golden:
         return [inputs[f'seg_fea{i}'] for i in range(4) if f'seg_fea{i}' in inputs]
 
     def full_logits(self, case, size):
-        """Class scores at the size of the image, (N, classes, H, W) float32."""
-        coarse = self.inputs(case)['seg_logits_coarse'].numpy()
-        return torch.from_numpy(resize_bilinear(coarse, *size).astype(np.float32))
+        """Class scores at the size of the image, (N, classes, H, W) float32; None where the set has none."""
+        coarse = self.inputs(case).get('seg_logits_coarse')
+        if coarse is not None:
+            return torch.from_numpy(resize_bilinear(coarse.numpy(), *size).astype(np.float32))
 
     def full_probs(self, case, size):
         """Class probabilities at the size of the image, (N, classes, H, W)."""
@@ -80,14 +87,12 @@ class Golden:
         """Asserts that an output equals the reference's within its stated tolerance."""
         output = self.meta['outputs'][name]
         spec = output['cases'][case]
-        value = value.detach().numpy()
+        value = value.detach().cpu().numpy()
         assert list(value.shape) == spec['shape'], f'{name} of {case}: shape {value.shape}, expected {spec["shape"]}'
         if output['stored'] != 'all':
-            value = eval(f'value{output["stored"]}', {'value': value})
-        expected = self.data[f'{case}/out/{name}'].astype(np.float64)
-        difference = np.abs(value - expected)
+            value = value[parse_index(output['stored'])]
+        difference = np.abs(value - self.data[f'{case}/out/{name}'])
         if 'allowed_mismatch_fraction' in spec:
             assert (difference > 0).mean() <= spec['allowed_mismatch_fraction'], f'{name} of {case}'
-        if 'atol' in spec:
-            excess = difference - spec['atol'] - spec.get('rtol', 0) * np.abs(expected)
-            assert excess.max() <= 0, f'{name} of {case}: off by {difference.max():.3g}, {excess.max():.3g} too much'
+        else:
+            assert difference.max() <= spec['atol'], f'{name} of {case}: off by {difference.max():.3g} > {spec["atol"]}'

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmskf import registry
 from mmskf.datasets import unpaired_tests
 from mmskf.engine.loops import stage_dataloader
+from mmskf.engine.optim_wrapper_constructor import PARTS
 from mmskf.utils.options import item_index, merge_options
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -22,7 +23,7 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Folders of the configs that are found by their bare name.
 MODEL_FOLDERS = ('baseline', 'skf')
 # Fields of optim_wrapper that are for its constructor.
-OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', 'discriminator'}
+OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', *PARTS}
 
 
 def config_root() -> Path:
@@ -205,10 +206,10 @@ def _fields_of_type(node):
 
 
 def optim_wrappers(cfg: Config) -> List[ConfigDict]:
-    """The wrapper of every optimizer of a config; of a discriminator, what is said of it besides the generator's."""
+    """The wrappers of the optimizers of a config; where these share one, this and what differs for single ones."""
     wrapper = cfg.get('optim_wrapper', {})
     if 'optimizer' in wrapper:
-        return [wrapper, *([wrapper.discriminator] if wrapper.get('discriminator') else [])]
+        return [wrapper, *(wrapper[part] for part in PARTS if wrapper.get(part))]
     return [value for value in wrapper.values() if isinstance(value, dict)]
 
 

@@ -67,7 +67,7 @@ def test_data_root_and_options_reach_the_stages_of_a_training():
     ('train_dataloader.dataset.pipeline.RandomCrop.crop_sise', 'crop_size'),
     ('train_dataloader.dataset.pipeline.RandomCorp.crop_size', 'Did you mean RandomCrop'),
     ('train_dataloader.dataset.pipeline.Flip.flip_ratio', 'could mean 2 items of the list: name one by its index, 3 or 4'),
-    ('optim_wrapper.generator.optimizer.lr', 'discriminator'),
+    ('optim_wrapper.generater.optimizer.lr', 'generator'),
 ])
 def test_options_that_do_not_exist(option, close):
     with pytest.raises(KeyError, match=f'{option}.*{close}'):
@@ -76,7 +76,7 @@ def test_options_that_do_not_exist(option, close):
 
 @pytest.mark.parametrize('option', ['lol.train.data_root', 'skf.sch_loss.loss_weight', 'train_pipeline.0.key'])
 def test_names_that_the_config_file_has_for_itself(option):
-    with pytest.raises(KeyError, match=f'{option}: .* only a name inside the config file.*pipeline.RandomCrop.crop_size; --data-root'):
+    with pytest.raises(KeyError, match=f'{option}: .* only a name inside the config file.*RandomCrop.crop_size; --data-root'):
         load_config('drbn_lol', {option: 1})
 
 
@@ -84,7 +84,8 @@ def test_names_that_the_config_file_has_for_itself(option):
     'model.generator.channels', 'model.se_input', 'optim_wrapper.optimizer.weight_decay', 'randomness.seed',
     'train_dataloader.dataset.indices', 'auto_scale_lr.enable',
     'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
-    'model.test_cfg.tta', 'optim_wrapper.discriminator.optimizer.lr', 'optim_wrapper.paramwise_cfg.norm_decay_mult'
+    'model.test_cfg.tta', 'optim_wrapper.discriminator.optimizer.lr',
+    'optim_wrapper.generator.optimizer.lr', 'optim_wrapper.paramwise_cfg.norm_decay_mult'
 ])
 def test_options_that_exist(option):
     cfg = load_config('drbn_lol', {option: 1})

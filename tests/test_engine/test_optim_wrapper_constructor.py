@@ -44,7 +44,8 @@ def test_a_discriminator_is_trained_as_the_generator_but_for_what_differs():
 
 def test_layers_of_each_part_have_their_own_settings():
     wrappers = build_optim_wrapper(Editor(), dict(
-        WRAPPER, paramwise_cfg=dict(custom_keys={'1.': dict(lr_mult=0.1)}), discriminator=dict(paramwise_cfg=dict(bias_lr_mult=2))))
+        WRAPPER, paramwise_cfg=dict(custom_keys={'1.': dict(lr_mult=0.1)}),
+        discriminator=dict(paramwise_cfg=dict(bias_lr_mult=2))))
     rates = [group['lr'] for group in wrappers['generator'].optimizer.param_groups]
     assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-4])
     assert [group['lr'] for group in wrappers['discriminator'].optimizer.param_groups] == [1e-3]
@@ -57,6 +58,7 @@ def test_mmagic_s_constructor_takes_wrappers_as_they_are():
     assert wrappers['discriminator'].get_lr() == dict(lr=[0.1])
 
 
-def test_a_field_for_the_generator():
-    with pytest.raises(ValueError, match='what stands in optim_wrapper is for the generator'):
-        EditorOptimWrapperConstructor(dict(WRAPPER, generator=dict(optimizer=dict(lr=1))))
+@pytest.mark.parametrize('discriminator', [True, False])
+def test_what_differs_for_the_generator_alone(discriminator):
+    wrapper = EditorOptimWrapperConstructor(dict(WRAPPER, generator=dict(optimizer=dict(lr=1))))(Editor(discriminator))
+    assert wrapper.get_lr() == ({'generator.lr': [1], 'discriminator.lr': [1e-3]} if discriminator else dict(lr=[1]))

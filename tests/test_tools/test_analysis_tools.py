@@ -17,7 +17,7 @@ CONFIG = 'drbn_lol'
 def test_print_config(tool, capsys):
     tool('tools/analysis_tools/print_config').main([CONFIG, '--cfg-options', 'model.generator.channels=8'])
     printed = capsys.readouterr().out
-    assert "type='DRBNNet'" in printed and 'channels=8' in printed and "data_root = 'data/LOL'" in printed
+    assert "type='DRBNNet'" in printed and 'channels=8' in printed and "data_root='data/LOL'" in printed
 
 
 def test_browse_dataset(tool, pairs, tmp_path, capsys):

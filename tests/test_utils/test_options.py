@@ -3,8 +3,9 @@ from mmengine.config import Config
 
 from mmskf.utils.options import item_index, merge_options
 
-PIPELINE = [dict(type='LoadImage', key='img'), dict(type='RandomCrop', crop_size=256), dict(type='mmagic.Flip', direction='vertical'),
-            dict(type='mmagic.Flip', direction='horizontal'), dict(type='mmagic.PackInputs')]
+PIPELINE = [dict(type='LoadImage', key='img'), dict(type='RandomCrop', crop_size=256),
+            dict(type='mmagic.Flip', direction='vertical'), dict(type='mmagic.Flip', direction='horizontal'),
+            dict(type='mmagic.PackInputs')]
 
 
 @pytest.mark.parametrize('name, index', [('1', 1), ('RandomCrop', 1), ('PackInputs', 4), ('mmagic.PackInputs', 4)])

@@ -72,7 +72,7 @@ def choose_rows(table, methods=None):
 
 def has_field(cfg, option):
     """Whether a config has the node that holds the field of a dotted option."""
-    if option.startswith('optim_wrapper.discriminator.'):  # the generator's settings where nothing is said
+    if option.startswith('optim_wrapper.discriminator.'):  # may be left out where it has the generator's settings
         return bool(cfg.model.get('discriminator'))
     node = cfg
     for name in option.split('.')[:-1]:

@@ -9,21 +9,6 @@ from mmskf.weights import read_state_dict
 SCALES = ('res1', 'res2', 'res4')
 
 
-def test_parameters():
-    assert sum(weight.numel() for weight in DRBNNet().parameters()) == 557_668
-
-
-@pytest.mark.parametrize('case', ['a_64x96', 'b_72x104'])
-def test_golden(case):
-    golden = Golden('drbn')
-    net = DRBNNet().eval()
-    net.load_state_dict(CONVERSIONS['drbn'].rename(golden.weights()))
-    with torch.no_grad():
-        outputs = net(golden.inputs(case)['x'])
-    for name, output in zip(SCALES, outputs):
-        golden.check(case, name, output)
-
-
 @pytest.mark.parametrize('case', ['dark_crop', 'photo'])
 def test_golden_with_released_weights(case):
     weights = read_state_dict(shared('data/weights/drbn_stage1_model_s1.pt'))

@@ -36,11 +36,6 @@ def third_recurrence(net, image):
     return seen[0]
 
 
-def test_parameters(editor):
-    assert sum(weight.numel() for weight in editor.generator.parameters()) == 599_132
-    assert sum(weight.numel() for weight in editor.generator.recurrences[3].se.parameters()) == 41_464
-
-
 @pytest.mark.parametrize('case', CASES)
 def test_golden(editor, golden, case):
     image = golden.inputs(case)['x'].requires_grad_()
@@ -73,9 +68,11 @@ def whole(editor):
 
 
 def test_end_to_end(whole):
-    """Segmentation and enhancement together: the test pipeline, and the training loss with its gradients."""
+    """Segmentation and enhancement together: the test pipeline, and the training loss with its gradients. In float64, since a
+    ReLU on its edge makes float32 gradients depend on the number of threads."""
     golden, case = Golden('e2e_drbn_skf'), 'batch2_64x96'
-    inputs = golden.inputs(case)
+    inputs = {name: value.double() for name, value in golden.inputs(case).items()}
+    whole.double()
     with torch.no_grad():
         golden.check(case, 'res1', whole(inputs['x']))
 
@@ -102,7 +99,7 @@ def test_end_to_end(whole):
         gradients = torch.autograd.grad(loss, [weights[name] for name in ours], retain_graph=True)
         for name, gradient in zip(names, gradients):
             golden.check(case, name, gradient)
-    whole.eval()
+    whole.eval().float()
 
 
 def test_training_step_moves_network_and_discriminator(whole):

@@ -1,57 +1,12 @@
 import pytest
 import torch
-from golden import Golden
 from mmagic.structures import DataSample
 from tiny_segmentor import SEGMENTOR
 from torch.autograd import gradcheck
 
-from mmskf.apis import load_config
-from mmskf.converters import CONVERSIONS
 from mmskf.models import HWMNet
 from mmskf.models.editors.hwmnet import haar, inverse_haar
 from mmskf.registry import MODELS
-
-
-@pytest.fixture(scope='module')
-def golden():
-    return Golden('hwmnet')
-
-
-@pytest.fixture(scope='module')
-def reference(golden):
-    """The network with the weights that the golden figures were made with."""
-    net = HWMNet().eval()
-    net.load_state_dict(CONVERSIONS['hwmnet'].rename(golden.weights()))
-    return net
-
-
-@pytest.mark.parametrize('case', ['a_64x96', 'b_80x112'])
-def test_golden(reference, golden, case):
-    seen = {}
-    parts = dict(enc_level0=reference.encoder[0], bottom=reference.encoder[3], skff=reference.fusion)
-    handles = [part.register_forward_hook(lambda module, inputs, output, name=name: seen.update({name: output}))
-               for name, part in parts.items()]
-    with torch.no_grad():
-        seen['y'] = reference(golden.inputs(case)['x'])
-    for handle in handles:
-        handle.remove()
-    for name in ('enc_level0', 'bottom', 'skff', 'y'):
-        golden.check(case, name, seen[name])
-
-
-def count(module):
-    return sum(weight.numel() for weight in module.parameters())
-
-
-def test_parameters(reference):
-    assert count(reference) == 66_564_649
-
-
-def test_parameters_with_skf():
-    with torch.device('meta'):
-        net = load_config('hwmnet_skf_lol').model.generator
-        net = MODELS.build(dict(net, se=dict(net.se, semantic_channels={0: 48, 1: 96, 2: 192})))
-    assert count(net) == 69_773_455 and count(net.se) == 69_773_455 - 66_564_649
 
 
 def test_haar_of_a_block():

@@ -30,23 +30,6 @@ def net(golden, weights):
     return build
 
 
-@pytest.mark.parametrize('odd', [False, True])
-@torch.no_grad()
-def test_golden(golden, net, odd):
-    case = METHODS[golden.meta['name']][1] if odd else 'a_64x96'
-    image, gt = golden.inputs(case)['x'], golden.inputs(case)['gt']
-    model = net(exposure='gt')
-    reflectance, illumination = model.decom(image)
-    golden.check(case, 'R', reflectance)
-    golden.check(case, 'L', illumination)
-    golden.check(case, 'L_gt', model.decom(gt)[1])
-    outputs = model(image, gt=gt)
-    golden.check(case, 'restored_R', outputs.reflectance)
-    golden.check(case, 'fusion_lol', outputs.image)
-    golden.check(case, 'ratio_lol', model.ratio(illumination, outputs.reflectance, gt))
-    golden.check(case, 'adjusted_L_ratio5', model.adjust(illumination, torch.full((len(image), ), 5.)))
-
-
 @torch.no_grad()
 def test_golden_of_own_photos(golden, net):
     """KinD adjusts the illumination by 5, KinD++ does not adjust it."""
@@ -116,21 +99,6 @@ def test_golden_with_released_weights(golden, case):
     golden.check(case, 'R', reflectance)
     golden.check(case, 'L', illumination)
     golden.check(case, 'adjusted_L_ratio5', net.adjust(illumination, torch.tensor([5.])))
-
-
-@pytest.mark.parametrize('case', ['a_64x96', 'b_80x112'])
-@torch.no_grad()
-def test_golden_port(case):
-    golden = Golden('kind_torchport')
-    net = KinDNet(form='port', exposure=2.5).eval()
-    net.load_state_dict(CONVERSIONS['kind_port'].rename(golden.weights()))
-    image = golden.inputs(case)['x']
-    reflectance, illumination = net.decom(image)
-    outputs = net(image)
-    ratio = torch.full((len(image), ), 2.5)
-    for name, value in (('R', reflectance), ('I', illumination), ('R_final', outputs.reflectance),
-                        ('I_final', net.adjust(illumination, ratio)), ('out', outputs.image)):
-        golden.check(case, name, value)
 
 
 @torch.no_grad()

@@ -31,22 +31,6 @@ def images():
     return 0.2 * high, high
 
 
-def counts(generator):
-    return sum(weight.numel() for weight in generator.parameters())
-
-
-@pytest.mark.parametrize('generator, options, expected, expected_skf', [
-    (RetinexNet, {}, 444_613, 737_383),
-    (RetinexNet, dict(form='port'), 555_205, 847_975),
-    (KinDNet, {}, 8_016_008, 8_500_036),
-    (KinDNet, dict(form='port'), 8_017_096, 8_501_124),
-    (KinDPlusPlusNet, {}, 8_274_508, 8_841_762),
-])
-def test_parameters(generator, options, expected, expected_skf):
-    assert counts(generator(**options)) == expected
-    assert counts(with_se(generator, **options)) == expected_skf
-
-
 @pytest.mark.parametrize('generator', [RetinexNet, KinDNet, KinDPlusPlusNet])
 def test_random_weights_are_those_of_tensorflow(generator):
     """Glorot: uniform within sqrt(6 / (inputs + outputs)), times the window; the SE modules keep PyTorch's."""

@@ -6,23 +6,6 @@ from mmskf.converters import CONVERSIONS, check_strictly, convert, load_parts
 from mmskf.models import RetinexNet
 
 
-@pytest.mark.parametrize('case', ['a_64x96', 'b_53x75'])
-@pytest.mark.parametrize('method, name, options, outputs', [
-    ('retinexnet', 'retinexnet', {}, ('R', 'L', 'L_delta', 'S')),
-    ('retinexnet_port', 'retinexnet_torchport', dict(form='port', padding_mode='replicate'), ('R', 'I', 'I_delta', 'S')),
-])
-@torch.no_grad()
-def test_golden(method, name, options, outputs, case):
-    golden = Golden(name)
-    net = RetinexNet(**options).eval()
-    net.load_state_dict(CONVERSIONS[method].rename(golden.weights()))
-    image = golden.inputs(case)['x']
-    enhanced = net(image)
-    for output, value in zip(outputs, (*net.decom(image), enhanced.illumination, enhanced.image)):
-        golden.check(case, output, value)
-    assert torch.equal(enhanced.image, net(image, stage='relight').image)
-
-
 @pytest.mark.parametrize('case', ['dark_crop', 'photo'])
 @torch.no_grad()
 def test_golden_with_released_weights(case):

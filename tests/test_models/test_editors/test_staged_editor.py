@@ -2,10 +2,12 @@ import pytest
 import tiny_staged  # noqa: F401
 import torch
 from mmagic.structures import DataSample
+from mmengine.model import MMSeparateDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from tiny_segmentor import SEGMENTOR
 
-from mmskf.registry import MODELS
+from mmskf.models import EditorDistributedDataParallel, StagedSeparateDistributedDataParallel
+from mmskf.registry import MODEL_WRAPPERS, MODELS
 
 OPTIMIZER = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2))
 SKF = dict(
@@ -102,3 +104,10 @@ def test_kind_sees_the_ground_truth_at_its_full_range():
     stretched = MODELS.get('KinDEditor').ground_truth(DataSample(gt_img=gt))
     assert stretched[0, 0].flatten().tolist() == pytest.approx([0, 1 / 3, 1, 2 / 3])
     assert (stretched[1] == 0).all()
+
+
+def test_names_of_the_data_parallel_wrapper():
+    """That of every config, and the one it had when it was for stages only."""
+    assert MODEL_WRAPPERS.get('mmskf.EditorDistributedDataParallel') is EditorDistributedDataParallel
+    assert MODEL_WRAPPERS.get('mmskf.StagedSeparateDistributedDataParallel') is StagedSeparateDistributedDataParallel
+    assert issubclass(StagedSeparateDistributedDataParallel, MMSeparateDistributedDataParallel)

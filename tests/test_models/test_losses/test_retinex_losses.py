@@ -5,8 +5,16 @@ import torch
 from golden import Golden
 
 from mmskf.converters import CONVERSIONS
-from mmskf.models import (KinDAdjustLoss, KinDDecomLoss, KinDNet, KinDPlusPlusNet, KinDRestoreLoss, RetinexNet,
-                          RetinexNetDecomLoss, RetinexNetRelightLoss)
+from mmskf.models import (
+    KinDAdjustLoss,
+    KinDDecomLoss,
+    KinDNet,
+    KinDPlusPlusNet,
+    KinDRestoreLoss,
+    RetinexNet,
+    RetinexNetDecomLoss,
+    RetinexNetRelightLoss,
+)
 from mmskf.models.losses.kind_loss import mutual_consistency, normalized_gradients, relative_smoothness
 from mmskf.models.losses.retinex_terms import gradients, gray
 from mmskf.models.losses.retinexnet_loss import structure_aware_smoothness

@@ -1,0 +1,178 @@
+"""Every enhancement network, as the shared tests want it: a new network is one entry of ``NETWORKS``."""
+from dataclasses import dataclass, field
+from typing import Callable, Dict, Optional, Sequence, Tuple
+
+import torch
+
+from mmskf.registry import MODELS
+from mmskf.structures import SemanticPrior
+
+WIDTHS = {0: 48, 1: 96, 2: 192, 3: 384, 'logits': 59}  # of the HRNet-W48 of the paper
+TINY_WIDTHS = {0: 4, 1: 8, 2: 16, 3: 32, 'logits': 5}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A golden set of a network.
+
+    Args:
+        name (str): Of the golden set.
+        cases (Sequence[str]): Of the set.
+        outputs (callable): net, inputs by name -> outputs by name, without gradient. ``inputs['prior']`` is the prior, or None.
+        inner (dict): Name of an output -> the submodule that yields it.
+        conversion (str, optional): Where it has another name than the set.
+        options (dict): What the generator is built with.
+    """
+    name: str
+    cases: Sequence[str]
+    outputs: Callable
+    inner: Dict[str, str] = field(default_factory=dict)
+    conversion: Optional[str] = None
+    options: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and what is known of it.
+
+    Args:
+        generator (dict): Its config, in full size.
+        parameters (tuple[int, int]): Without and with SE modules that read HRNet-W48.
+        se (dict): Config of its SE modules.
+        small (dict): What makes it small.
+        references (Sequence[Reference]): Its golden sets.
+    """
+    generator: dict
+    parameters: Tuple[int, int]
+    se: dict
+    small: dict = field(default_factory=dict)
+    references: Sequence[Reference] = ()
+
+    def build(self, se=True, widths=TINY_WIDTHS, **options):
+        """The network in eval mode; SE modules by the network's own config, by another one, or without."""
+        options = dict(self.generator, **options)
+        if se:
+            options['se'] = dict(self.se if se is True else se, type='SEModule', semantic_channels=widths)
+        return MODELS.build(options).eval()
+
+    def build_small(self, se=True, **options):
+        """The network with few channels, where it can have few, and with weights such that every layer does something."""
+        torch.manual_seed(0)
+        net = self.build(se, **{**self.small, **options})
+        with torch.no_grad():
+            for weight in net.parameters():
+                weight.add_(0.02 * torch.randn_like(weight))
+        return net
+
+
+def small_prior(height, width, batch=1):
+    """A prior as a bank of ``TINY_WIDTHS`` would yield it: noise, from a seed."""
+    generator = torch.Generator().manual_seed(1)
+    features = [torch.randn(batch, TINY_WIDTHS[i], -(-height // 2**(i + 2)), -(-width // 2**(i + 2)), generator=generator)
+                for i in range(4)]
+    return SemanticPrior(features, torch.randn(batch, TINY_WIDTHS['logits'], height, width, generator=generator))
+
+
+def drbn(net, inputs):
+    return dict(zip(('res1', 'res2', 'res4'), net(inputs['x'], inputs['prior'])))
+
+
+def plain(net, inputs):
+    return dict(y=net(inputs['x'], inputs['prior']))
+
+
+def snr(net, inputs):
+    return dict(y=net(inputs['x'], inputs['prior'], inputs['mask']))
+
+
+def retinexnet(net, inputs):
+    reflectance, illumination = net.decom(inputs['x'])
+    outputs = net(inputs['x'])
+    assert torch.equal(outputs.image, net(inputs['x'], stage='relight').image)
+    return dict(R=reflectance, L=illumination, L_delta=outputs.illumination, S=outputs.image)
+
+
+def retinexnet_port(net, inputs):
+    outputs = retinexnet(net, inputs)
+    return dict(R=outputs['R'], I=outputs['L'], I_delta=outputs['L_delta'], S=outputs['S'])
+
+
+def kind(net, inputs):
+    reflectance, illumination = net.decom(inputs['x'])
+    outputs = net(inputs['x'], gt=inputs['gt'])
+    return dict(
+        R=reflectance,
+        L=illumination,
+        L_gt=net.decom(inputs['gt'])[1],
+        restored_R=outputs.reflectance,
+        fusion_lol=outputs.image,
+        ratio_lol=net.ratio(illumination, outputs.reflectance, inputs['gt']),
+        adjusted_L_ratio5=net.adjust(illumination, torch.full((len(illumination), ), 5.).to(illumination)))
+
+
+def kind_port(net, inputs):
+    reflectance, illumination = net.decom(inputs['x'])
+    outputs = net(inputs['x'])
+    ratio = torch.full((len(illumination), ), 2.5).to(illumination)
+    return dict(R=reflectance, I=illumination, R_final=outputs.reflectance, I_final=net.adjust(illumination, ratio),
+                out=outputs.image)
+
+
+def llflow(net, inputs):
+    seen = []
+    handle = net.encoder.register_forward_hook(lambda module, args, outputs: seen.extend(outputs[0]))
+    conds, color_map = net.condition(inputs['lr'], inputs['prior'])
+    handle.remove()
+    conditions = {f'{kind}_fea_up{level}': feature for kind, features in (('raw', seen), ('cond', conds))
+                  for level, feature in enumerate(features)}
+    image = net.decode(conds, color_map)
+    latent, logdet = net.flow(image, conds)
+    assert (latent - color_map).abs().max() < 1e-4  # there and back again
+    return dict(conditions, color_map=color_map, sr=image, sr_logdet=-logdet)
+
+
+TWO = ('a_64x96', 'b_72x104')
+THREE = (*TWO, 'c_mixed_mask_64x96')
+LARGE = dict(width=64, num_blocks=24, kept_blocks=(1, 3, 5, 7), steps=12)
+FINE = dict(sources=(1, 0, 'logits'))  # as released for DRBN
+DEEP = dict(sources=(2, 1, 0))  # deep with deep
+ALIGNED = dict(sources=(0, 1, 2))  # as released for LLFlow: the finest semantic feature goes to the coarsest condition
+
+NETWORKS = {
+    'retinexnet': Network(
+        dict(type='RetinexNet'), (444_613, 737_383), DEEP,
+        references=[Reference('retinexnet', ('a_64x96', 'b_53x75'), retinexnet)]),
+    'retinexnet_port': Network(
+        dict(type='RetinexNet', form='port', padding_mode='replicate'), (555_205, 847_975), DEEP,
+        references=[Reference('retinexnet_torchport', ('a_64x96', 'b_53x75'), retinexnet_port, conversion='retinexnet_port')]),
+    'kind': Network(
+        dict(type='KinDNet'), (8_016_008, 8_500_036), FINE,
+        references=[Reference('kind', ('a_64x96', 'b_49x75'), kind, options=dict(exposure='gt'))]),
+    'kind_port': Network(
+        dict(type='KinDNet', form='port'), (8_017_096, 8_501_124), FINE,
+        references=[Reference('kind_torchport', ('a_64x96', 'b_80x112'), kind_port, conversion='kind_port',
+                              options=dict(exposure=2.5))]),
+    'kindpp': Network(
+        dict(type='KinDPlusPlusNet'), (8_274_508, 8_841_762), DEEP,
+        references=[Reference('kindpp', ('a_64x96', 'b_52x76'), kind, options=dict(exposure='gt'))]),
+    'drbn': Network(
+        dict(type='DRBNNet'), (557_668, 599_132), dict(FINE, gelu='tanh'), dict(channels=4, growth=2),
+        references=[Reference('drbn', TWO, drbn), Reference('drbn_skf', TWO, drbn)]),
+    'hwmnet': Network(
+        dict(type='HWMNet'), (66_564_649, 69_773_455), dict(DEEP, ffn='dual', expansion=1), dict(channels=16),
+        references=[Reference('hwmnet', ('a_64x96', 'b_80x112'), plain,
+                              dict(enc_level0='encoder.0', bottom='encoder.3', skff='fusion'))]),
+    'snr': Network(
+        dict(type='SNRNet'), (39_124_099, 39_407_689), dict(DEEP, ffn='dual'), dict(channels=8, layers=1),
+        references=[Reference('snr', THREE, snr, dict(transformer_out='long_range.layers.5', recon_trunk_out='fusion')),
+                    Reference('snr_skf', THREE, snr)]),
+    'llflow_s': Network(
+        dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
+        references=[Reference('llflow_s', TWO, llflow), Reference('llflow_s_skf', TWO, llflow, options=dict(se=ALIGNED))]),
+    'llflow_l': Network(
+        dict(type='LLFlowNet', **LARGE), (37_677_395, 39_905_177), dict(DEEP, bottleneck=192, expansion=1),
+        dict(width=4, num_blocks=2, kept_blocks=(0, 1), steps=2, hidden=4),
+        # One image is enough for the large networks.
+        references=[Reference('llflow_l', TWO[1:], llflow),
+                    Reference('llflow_l_skf', TWO[1:], llflow, options=dict(se=dict(ALIGNED, bottleneck=192, expansion=1)))]),
+}
