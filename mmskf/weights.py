@@ -29,7 +29,10 @@ MapLocation = Union[str, torch.device, Callable, dict, None]
 
 
 class WeightsError(ValueError):
-    """A file cannot be read, or does not hold the weights that are wanted."""
+    """A file cannot be read, or does not hold the weights that are wanted; one line, whatever names a damaged file holds."""
+
+    def __init__(self, message: str):
+        super().__init__(''.join(character if character.isprintable() else ' ' for character in message))
 
 
 class RefusedPickleError(WeightsError, pickle.UnpicklingError):

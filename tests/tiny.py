@@ -5,9 +5,9 @@ import torch
 from mmagic.models import BaseEditModel
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
 from torch import nn
 
+from mmskf.engine import Runner
 from mmskf.registry import MODELS
 
 

@@ -81,7 +81,7 @@ class SKFInferencer(BaseInferencer):
         amp (bool): Mixed precision: float16 on a GPU, bfloat16 on a CPU. Defaults to False.
         max_pixels (int, optional): A photo with more pixels is enhanced in tiles of at most as many, which bounds the memory.
             Defaults to None: what suits the network; 0: never.
-        pixel_limit (int, optional): A file with more pixels is not read. Defaults to Pillow's limit; None: no limit.
+        pixel_limit (int, optional): A file with more pixels is not read. Defaults to 2^28; None: no limit.
         bank (str, optional): Config of the knowledge bank that is asked what is in a photo, for ``class_strength`` and
             ``semantic_map``. Defaults to None: the model's own, else :data:`DEFAULT_BANK`.
         show_progress (bool): Shows a progress bar for several photos. Defaults to True.
@@ -315,7 +315,7 @@ class SKFInferencer(BaseInferencer):
     @torch.inference_mode()
     def _enhance(self, results: Sequence[Result]) -> List[np.ndarray]:
         """The enhanced images of photos of one size, float32 (H, W, 3), RGB, 0..255."""
-        data = self.collate_fn([self.pipeline(dict(img=result.photo.pixels, key=result.source.relative)) for result in results])
+        data = self.collate_fn([self.pipeline(dict(img=result.photo.pixels, key=result.source.name)) for result in results])
         try:
             with self._for_photos(), self._autocast():
                 outputs = [sample.output.pred_img for sample in self.model.test_step(data)]
@@ -325,10 +325,6 @@ class SKFInferencer(BaseInferencer):
                 raise MemoryError(f'The memory is not enough for {width}x{height} pixels: enhance it in smaller tiles, by a smaller '
                                   f'max_pixels (--max-pixels), now {self.model.max_pixels or "without limit"}') from error
             raise
-        for result, output in zip(results, outputs):
-            if output.isnan().any():
-                raise ValueError(f'{result.source.name}: the network made values of it that are not numbers (NaN)'
-                                 + (': enhance it without amp' if self.amp else ': its weights may be damaged'))
         return [to_float_rgb(output) for output in outputs]
 
     @contextmanager

@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> None:
                          help='larger photos are enhanced in tiles of at most N pixels: a smaller N takes less memory (default: '
                               'what suits the model; 0: never in tiles)')
     machine.add_argument('--pixel-limit', type=int, metavar='N',
-                         help='do not read files of more pixels, which might be made to fill the memory (default: 178,956,970; '
+                         help='do not read files of more pixels, which might be made to fill the memory (default: 268,435,456; '
                               '0: no limit)')
     machine.add_argument('--bank', metavar='CONFIG', help='the network that tells what is in a photo, for --class-strength and '
                                                           "--semantic-map (default: the model's own, or the one in mmskf)")

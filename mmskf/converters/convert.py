@@ -13,7 +13,7 @@ from torch import Tensor
 from mmskf.apis import find_config
 from mmskf.registry import MODELS
 from mmskf.version import __version__
-from mmskf.weights import differences, read_state_dict
+from mmskf.weights import WeightsError, check_numbers, differences, read_state_dict
 
 from .tensorflow import find_bundle, read_bundle, to_pytorch
 
@@ -59,15 +59,34 @@ def read_source(path: Union[str, Path]) -> StateDict:
 
     Raises:
         FileNotFoundError: Without such a file.
-        ValueError: If it is damaged, or holds Python objects in place of numbers.
+        WeightsError: If it is damaged, or holds something else; it names the file.
     """
     index = find_bundle(path)
     if index:
         return read_bundle(index)
     if Path(path).suffix == '.npz':
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+        return read_npz(path)
     return read_state_dict(path)
+
+
+def read_npz(path: Union[str, Path]) -> StateDict:
+    """Reads the arrays of a file of numpy's, which has checksums.
+
+    Raises:
+        FileNotFoundError: Without such a file.
+        WeightsError: If it is damaged, or holds something else than weights; it names the file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            weights = {key: torch.from_numpy(arrays[key]) for key in arrays.files}
+    except FileNotFoundError:
+        raise FileNotFoundError(f'There is no file {path}') from None
+    except Exception as error:
+        # Of numpy, zipfile and zlib: ValueError, KeyError, BadZipFile, EOFError, zlib.error, MemoryError...
+        raise WeightsError(f'{path} is no file of arrays (.npz), or a damaged one, or holds Python objects, which are not loaded '
+                           f'({error}): get it again') from error
+    check_numbers(weights, str(path))
+    return weights
 
 
 def load_parts(conversion: Conversion, source: str, parts: Optional[Sequence[str]] = None) -> Dict[str, StateDict]:

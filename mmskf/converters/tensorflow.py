@@ -4,16 +4,21 @@ A bundle ``X`` is an index, ``X.index``, and its shards ``X.data-00000-of-00001`
 table of LevelDB (https://github.com/google/leveldb/blob/main/doc/table_format.md) from the variables' names to messages
 (tensorflow/core/protobuf/tensor_bundle.proto) that say where the numbers of each lie. TensorFlow writes it uncompressed.
 """
+import math
 import struct
 from pathlib import Path
 from typing import Dict, Iterator, Optional, Tuple, Union
 
+import google_crc32c
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmskf.weights import WeightsError, check_numbers
+
 MAGIC = 0xdb4775248b80fb57
 FOOTER = 48
+TRAILER = 5  # behind every block: whether it is compressed, and its checksum
 DTYPES = {1: '<f4', 2: '<f8', 3: '<i4', 9: '<i8', 19: '<f2'}
 STRING = 7
 
@@ -37,19 +42,34 @@ def read_bundle(index: Union[str, Path]) -> Dict[str, Tensor]:
 
     Raises:
         FileNotFoundError: If a shard is absent.
-        ValueError: If a file is damaged, or holds what is not known here.
+        WeightsError: If a file is damaged, or holds what is not known here; it names the file.
     """
     index = Path(index)
+    try:
+        variables = _read_variables(index)
+    except (WeightsError, FileNotFoundError):
+        raise
+    except Exception as error:
+        # Whatever nonsense leads to: IndexError, struct.error, TypeError, MemoryError...
+        raise WeightsError(f'{index} is damaged, or no index of a TensorFlow checkpoint ({type(error).__name__}: {error}): copy or '
+                           'download it again') from error
+    check_numbers(variables, str(index))
+    return variables
+
+
+def _read_variables(index: Path) -> Dict[str, Tensor]:
     table = dict(read_table(index))
-    shards = dict(read_message(table.pop(b'', b''))).get(1, 0)
+    if b'' not in table:
+        raise WeightsError(f'{index} is damaged: it does not say how many files the numbers lie in; copy or download it again')
+    shards = dict(read_message(table.pop(b''))).get(1, 0)
     variables, contents = {}, {}
     for name, value in table.items():
         name, entry = name.decode(errors='replace'), dict(read_message(value))
         if entry.get(1) == STRING:
             continue
         if entry.get(1) not in DTYPES or 7 in entry:
-            raise ValueError(f'{index}: the variable {name} is partitioned or of a type other than float and integer '
-                             f'(number {entry.get(1)} of TensorFlow), which this reader does not know: save it as .npz')
+            raise WeightsError(f'{index}: the variable {name} is partitioned or of a type other than float and integer '
+                               f'(number {entry.get(1)} of TensorFlow), which this reader does not know: save it as .npz')
         shape = [dict(read_message(dim)).get(1, 0) for field, dim in read_message(entry.get(2, b'')) if field == 2]
         shard = index.with_suffix(f'.data-{entry.get(3, 0):05d}-of-{shards:05d}')
         if shard not in contents:
@@ -57,11 +77,19 @@ def read_bundle(index: Union[str, Path]) -> Dict[str, Tensor]:
         begin, size = entry.get(4, 0), entry.get(5, 0)
         numbers = contents[shard][begin:begin + size]
         dtype = np.dtype(DTYPES[entry[1]])
-        if len(numbers) != size or size != dtype.itemsize * int(np.prod(shape)):
-            raise ValueError(f'{shard} has no {shape} numbers of the variable {name} at byte {begin}: the file is incomplete, '
-                             f'or does not belong to {index.name}')
+        if len(numbers) != size or size != dtype.itemsize * math.prod(shape):
+            raise WeightsError(f'{shard} has no {shape} numbers of the variable {name} at byte {begin}: the file is incomplete, '
+                               f'or does not belong to {index.name}')
+        if masked_crc32c(numbers) != int.from_bytes(entry[6], 'little'):
+            raise WeightsError(f'{shard} is damaged: the checksum of the variable {name} is wrong; copy or download it again')
         variables[name] = torch.from_numpy(np.frombuffer(numbers, dtype).reshape(shape).copy())
     return variables
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of LevelDB and TensorFlow: CRC-32C, turned so that it is none where data hold checksums themselves."""
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff
 
 
 def to_pytorch(state_dict: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -82,14 +110,17 @@ def read_table(path: Path) -> Iterator[Tuple[bytes, bytes]]:
     """The keys and values of a LevelDB table, in order."""
     content = path.read_bytes()
     if len(content) < FOOTER or struct.unpack('<Q', content[-8:])[0] != MAGIC:
-        raise ValueError(f"{path} is no index of a TensorFlow checkpoint: LevelDB's mark at its end is missing")
+        raise WeightsError(f"{path} is no index of a TensorFlow checkpoint: LevelDB's mark at its end is missing")
 
     def read_block(handle, position=0):
         begin, position = read_varint(handle, position)
         size, position = read_varint(handle, position)
-        if begin + size >= len(content) or content[begin + size] != 0:
-            raise ValueError(f"{path} is damaged or compressed: TensorFlow's own index files are not compressed")
-        yield from read_entries(content[begin:begin + size])
+        end = begin + size
+        if end + TRAILER > len(content) or content[end] != 0:
+            raise WeightsError(f"{path} is damaged or compressed: TensorFlow's own index files are not compressed")
+        if masked_crc32c(content[begin:end + 1]) != int.from_bytes(content[end + 1:end + TRAILER], 'little'):
+            raise WeightsError(f'{path} is damaged: a checksum in it is wrong; copy or download it again')
+        yield from read_entries(content[begin:end])
 
     footer = content[-FOOTER:]
     # The footer points to a block about the table itself, which is not needed, then to the one that lists the others.

@@ -25,7 +25,7 @@ class ImageMetric(BaseSampleWiseMetric):
     with its scores, also when they are collected from several processes: after ``evaluate``, the main process has them in
     ``image_scores``, a dict: path of the input image -> dict: name of the score -> float, or None where the image could
     not be measured. Such images are left out of the mean, with a warning; where no image could be measured the mean
-    is the text 'not measured'.
+    is NaN, which logs show as 'not measured'.
 
     Where the model says of an output what has to be known of its scores, in the field ``note``, every score has that in its
     name: 'PSNR (exposure from the ground truth)'.
@@ -112,7 +112,7 @@ class ImageMetric(BaseSampleWiseMetric):
             results (list[dict]): Path and scores of every image, of all processes.
 
         Returns:
-            dict[str, float or str]: Name -> mean, or 'not measured'.
+            dict[str, float]: Name -> mean, NaN where nothing could be measured.
         """
         self.image_scores = {result['path']: result['scores'] for result in results}
         by_name = {}
@@ -128,4 +128,4 @@ class ImageMetric(BaseSampleWiseMetric):
             print_log(f'{name}: {len(missing)} of {len(values)} images could not be measured and are not in the mean, '
                       f'because they are {self.unmeasurable}: {", ".join(missing[:5])}{", ..." if missing[5:] else ""}',
                       logger='current', level=logging.WARNING)
-        return float(np.mean(measured)) if measured else NOT_MEASURED
+        return float(np.mean(measured)) if measured else math.nan

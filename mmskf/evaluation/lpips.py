@@ -1,5 +1,4 @@
 import logging
-import pickle
 import warnings
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from mmengine.logging import print_log
 from torchvision.models import AlexNet_Weights
 
 from mmskf.registry import METRICS
+from mmskf.weights import WeightsError, read_state_dict
 
 from .image_metric import NOT_MEASURED, ImageMetric
 
@@ -26,7 +26,7 @@ def load_alexnet_lpips(backbone_weights):
         ValueError: If the file is damaged or not an AlexNet.
     """
     try:
-        weights = torch.load(backbone_weights, map_location='cpu', weights_only=True)
+        weights = read_state_dict(backbone_weights)
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # The package fills its network with random numbers first; a training must not depend on whether it is
             # measured by LPIPS. Its way of building AlexNet makes torchvision warn.
@@ -34,7 +34,7 @@ def load_alexnet_lpips(backbone_weights):
             model = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
         # It has torchvision's layers, with their indices, in five slices: 'slice2.3.weight' is 'features.3.weight'.
         model.net.load_state_dict({key: weights['features.' + key.split('.', 1)[1]] for key in model.net.state_dict()})
-    except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except (KeyError, RuntimeError, WeightsError) as error:
         raise ValueError(f'LPIPS: {backbone_weights} is no state dict of torchvision\'s AlexNet ({error}): delete it and '
                          'get it again, or name another file with backbone_weights=') from error
     return model.requires_grad_(False)

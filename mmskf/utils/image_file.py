@@ -1,6 +1,7 @@
 """One image file: how it becomes 8-bit sRGB, and how a result is written like the file that it comes from."""
 import io
 import struct
+import threading
 import warnings
 import zlib
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from .files import atomic_open
 from .image import alpha_of, to_8bit, to_rgb8
 from .image_folder import FORMATS, RAW_ADVICE
 
-#: Pixels of the largest image that is read, unless another limit is given: that of Pillow, 0.18 gigapixels.
-PIXEL_LIMIT = 178_956_970
+#: Pixels of the largest image that is read, unless another limit is given: 16384 x 16384.
+PIXEL_LIMIT = 2**28
 DAMAGED = 'the file is damaged or incomplete; copy it again from where it came, or take it out'
 HEIF_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 # How files begin, in lower case, that are none of the formats read here, whatever their names say.
@@ -35,6 +36,7 @@ STORAGE_TAGS = {
 }
 MAKER_NOTE, PIXEL_WIDTH, PIXEL_HEIGHT = 0x927c, 0xa002, 0xa003
 EXIF_LIMIT = 65533  # bytes, what a segment of a JPEG holds
+_pillow = threading.RLock()
 
 
 class OutputFormat(NamedTuple):
@@ -109,7 +111,7 @@ def read_photo(content: bytes, name: str, pixel_limit: Optional[int] = PIXEL_LIM
     Args:
         content (bytes): The file.
         name (str): Its name, for errors.
-        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to Pillow's limit; None: no limit.
+        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to 2^28; None: no limit.
 
     Raises:
         OSError: If the file is damaged, truncated, or no image.
@@ -151,14 +153,15 @@ def _register_heif() -> bool:
 @contextmanager
 def _pillow_limit(limit: Optional[int]) -> Iterator[None]:
     """Sets Pillow's limit, a global, for a while: it also guards against files that say one size and hold another."""
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None if limit is None else -(-limit // 2)
-    try:
-        with warnings.catch_warnings():
-            # Pillow warns from the number on that is set, and refuses twice of that. Its other warnings are of damaged EXIF.
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
+    with _pillow:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None if limit is None else -(-limit // 2)
+        try:
+            with warnings.catch_warnings():
+                # Pillow warns from the number on that is set, and refuses twice of that. Its other warnings are of damaged EXIF.
+                warnings.simplefilter('ignore')
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _check_size(size: Tuple[int, int], name: str, pixel_limit: Optional[int]) -> None:

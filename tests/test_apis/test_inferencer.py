@@ -46,6 +46,17 @@ def test_gray_and_alpha_and_16_bit_arrays(enhance):
     assert np.array_equal(gray, enhance(np.repeat(image[..., :1], 3, axis=2))['predictions'][0])
 
 
+@pytest.mark.parametrize('name', ['drbn_lol', 'llflow_s_lol'])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_an_output_that_is_not_finite_is_no_black_picture(pairs, tmp_path, name, value):
+    enhance = SKFInferencer(init_model(name), device='cpu')
+    with torch.no_grad():
+        list(enhance.model.generator.parameters())[-1][0] = value
+    with pytest.raises(FloatingPointError, match=f'for the image {pairs}/test/low/0.png is NaN or infinite'):
+        enhance(pairs / 'test' / 'low' / '0.png', out_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_and_with_a_single_pixel(enhance):
     assert enhance(np.zeros((1, 1, 3), np.uint8))['predictions'][0].shape == (1, 1, 3)
     assert enhance([])['predictions'] == []

@@ -90,6 +90,37 @@ def test_file_that_is_no_image_is_named(tmp_path):
         load(tmp_path / 'a.png')
 
 
+def test_no_program_is_started(tmp_path, rgb, monkeypatch):
+    """Pillow would start Ghostscript for this one, whatever the file is called."""
+    monkeypatch.setattr('subprocess.Popen.__init__', lambda *args, **kwargs: pytest.fail('a program was started'))
+    Image.fromarray(rgb).save(tmp_path / 'x.eps')
+    (tmp_path / 'x.eps').rename(tmp_path / 'x.jpg')
+    with pytest.raises(OSError, match='x.jpg cannot be read as an image: it is a PostScript document'):
+        load(tmp_path / 'x.jpg')
+
+
+@pytest.mark.parametrize('name, options', [
+    ('a.png', {}), ('a.jpg', {}), ('a.bmp', {}), ('a.tif', {}), ('a.ppm', {}), ('a.gif', {}), ('a.webp', dict(lossless=True)),
+    ('a.mpo', dict(save_all=True))])
+def test_formats(tmp_path, name, options):
+    """MPO: a JPEG with more pictures behind it, as many phones and cameras write it, mostly under the name .jpg."""
+    Image.new('RGB', (16, 8), (250, 0, 0)).save(tmp_path / name, **options)
+    assert np.abs(load(tmp_path / name).astype(int) - (250, 0, 0)).max() <= 2
+
+
+def test_limit_of_pixels(tmp_path):
+    """Also of a header that lies: a small JPEG that says it is 64816 pixels high."""
+    Image.new('RGB', (64, 64)).save(tmp_path / 'a.jpg')
+    content = (tmp_path / 'a.jpg').read_bytes()
+    header = bytes([8, 0, 64, 0, 64])  # bits, height, width of the frame
+    assert content.count(header) == 1
+    (tmp_path / 'a.jpg').write_bytes(content.replace(header, bytes([8, 64816 >> 8, 64816 & 255, 0, 64])))
+    with pytest.raises(ValueError, match='a.jpg has 64x64816 = 4,148,224 pixels, more than the limit of 1,000,000.*pixel_limit'):
+        LoadImage('img', pixel_limit=10**6)(dict(img_path=str(tmp_path / 'a.jpg')))
+    Image.new('RGB', (1000, 1000)).save(tmp_path / 'fits.png')
+    assert LoadImage('img', pixel_limit=10**6)(dict(img_path=str(tmp_path / 'fits.png')))['img'].shape == (1000, 1000, 3)
+
+
 def test_float_images(tmp_path):
     """Floats are taken for 0..1; other ranges would be a guess."""
     values = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)

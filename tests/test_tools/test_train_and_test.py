@@ -118,6 +118,16 @@ def test_amp_and_auto_scale_lr(train, tmp_path):
     assert ("type='mmskf.Bf16OptimWrapper'" in checkpoint['meta']['cfg']) != torch.cuda.is_available()
 
 
+def test_partial(trained, train, tmp_path):
+    """load_from with another width: some of the tensors fit."""
+    wide = ['model.generator.growth=3', f'load_from={trained}/iter_4.pth']
+    with pytest.raises(ValueError, match=r'iter_4.pth holds the weights of another model.*tensors of this model fit.*--partial'):
+        train(tmp_path, 2, options=wide)
+    assert not list(tmp_path.glob('*.pth'))
+    train(tmp_path, 2, '--partial', options=wide)
+    assert (tmp_path / 'iter_2.pth').exists()
+
+
 def test_a_nan_loss_stops_the_training(train, tmp_path):
     with pytest.raises(FloatingPointError, match='loss_recon'):
         train(tmp_path, 4, options=['optim_wrapper.optimizer.lr=1e20'])
@@ -178,6 +188,17 @@ def test_tta_changes_the_result(trained, tool, pairs, tmp_path):
         ])
     plain, tta, amp = (np.asarray(Image.open(tmp_path / name / '0.png')).astype(int) for name in ('plain', 'tta', 'amp'))
     assert 0 < np.abs(plain - tta).max() and np.abs(plain - amp).mean() < 3 and np.abs(plain - amp).max() > 0
+
+
+def test_an_output_that_is_not_finite(trained, tool, pairs, tmp_path):
+    """All weights are finite, and too large."""
+    checkpoint = torch.load(trained / 'iter_4.pth')
+    checkpoint['state_dict'] = {key: value * 1e18 for key, value in checkpoint['state_dict'].items()}
+    torch.save(checkpoint, tmp_path / 'large.pth')
+    with pytest.raises(FloatingPointError, match=f'The output of the network for the image {pairs}/test/low/0.png is NaN or inf'):
+        tool('tools/test').main([str(ROOT / CONFIG), str(tmp_path / 'large.pth'), '--data-root', str(pairs), '--work-dir',
+                                 str(tmp_path / 'work'), '--show-dir', str(tmp_path / 'show'), '--cfg-options', *SMALL])
+    assert not (tmp_path / 'show').exists()
 
 
 def test_checkpoint_of_another_model(tool, pairs, tmp_path, trained):

@@ -15,7 +15,7 @@ def decode_image(content: bytes, name: str, pixel_limit: Optional[int] = PIXEL_L
     Args:
         content (bytes): The file.
         name (str): Its name, for the error.
-        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to Pillow's limit; None: no limit.
+        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to 2^28; None: no limit.
 
     Returns:
         np.ndarray: uint8 (H, W, 3), RGB.
@@ -47,7 +47,7 @@ class LoadImage(BaseTransform):
         key (str): Which image, e.g. 'img' (low light) or 'gt' (normal light).
         same_size_as (str, optional): Key of an image loaded before; this one must have its size. Defaults to None.
         backend_args (dict, optional): Where mmengine's file client finds the file, if not on a disk. Defaults to None.
-        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to Pillow's limit; None: no limit.
+        pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to 2^28; None: no limit.
 
     Raises:
         OSError: If the file is damaged, truncated, or no image.

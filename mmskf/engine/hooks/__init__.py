@@ -1,4 +1,5 @@
 from .checkpoint_hook import CheckpointHook
+from .early_stopping_hook import EarlyStoppingHook
 from .interrupt_hook import InterruptHook
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .per_image_scores_hook import PerImageScoresHook
@@ -7,6 +8,6 @@ from .save_images_hook import SaveImagesHook
 from .seed_each_iteration_hook import SeedEachIterationHook
 
 __all__ = [
-    'CheckpointHook', 'InterruptHook', 'NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook', 'SaveImagesHook',
-    'SeedEachIterationHook'
+    'CheckpointHook', 'EarlyStoppingHook', 'InterruptHook', 'NonFiniteLossHook', 'PerImageScoresHook', 'ResetDiscriminatorHook',
+    'SaveImagesHook', 'SeedEachIterationHook'
 ]

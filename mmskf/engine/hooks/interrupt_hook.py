@@ -70,7 +70,7 @@ class InterruptHook(Hook):
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Stops in a validation; several processes would not be at the same image."""
         if self.signal and self.process and not is_distributed():
-            runner.message_hub.update_info('validated', 0)
+            runner.message_hub.update_info('iter_validated', 0)
             self._stop(runner, runner.iter, self.signal)
 
     def after_train(self, runner: Runner) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
-from mmskf.evaluation import NOT_MEASURED, ImageMetric
+from mmskf.evaluation import NOT_MEASURED, ImageMetric, is_nan
 from mmskf.registry import HOOKS
 from mmskf.utils.files import atomic_open
 
@@ -67,6 +67,6 @@ def _natural_order(item):
 
 
 def _cell(score):
-    if score is None:
+    if score is None or is_nan(score):
         return NOT_MEASURED
     return score if isinstance(score, str) else f'{score:.6f}'

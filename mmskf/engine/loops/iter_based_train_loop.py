@@ -58,7 +58,7 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter == 0:
-            self.runner.message_hub.update_info('validated', 0)
+            self.runner.message_hub.update_info('iter_validated', 0)
         else:
             self._validate_if_due()
         while self._iter < self._max_iters and not self.stop_training:
@@ -87,7 +87,7 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
         hub = self.runner.message_hub
         if (self.runner.val_loop is not None and self._iter >= self.val_begin
                 and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
-                and hub.runtime_info.get('validated') != self._iter):
+                and hub.runtime_info.get('iter_validated') != self._iter):
             # Checkpoints hold it, so that a resumed training knows of a validation that it still owes.
-            hub.update_info('validated', self._iter)
+            hub.update_info('iter_validated', self._iter)
             self.runner.val_loop.run()

@@ -4,13 +4,14 @@ from typing import NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
-from mmengine.runner import LogProcessor, set_random_seed
+from mmengine.runner import set_random_seed
 from torch import nn
 
 from mmskf.datasets.resumable import resumable
 from mmskf.registry import LOG_PROCESSORS, LOOPS
 from mmskf.utils.options import merge_options
 
+from ..log_processor import LogProcessor
 from .iter_based_train_loop import IterBasedTrainLoop
 
 

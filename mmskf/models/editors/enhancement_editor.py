@@ -31,6 +31,23 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
     return image
 
 
+def check_finite(images: Tensor, data_samples: Optional[DataSample]) -> None:
+    """Refuses outputs (N, 3, H, W) that would be saved as black pixels and scored as if they were an image.
+
+    Raises:
+        FloatingPointError: Names the image.
+    """
+    bad = (~images.isfinite()).flatten(1).sum(dim=1)
+    if not bad.any():
+        return
+    number = int(bad.nonzero()[0])
+    sample = None if data_samples is None else data_samples.split()[number]
+    name = f'number {number} of its batch' if sample is None else sample.get('img_path') or sample.get('key')
+    raise FloatingPointError(f'The output of the network for the image {name} is NaN or infinite in {int(bad[number])} of '
+                             f'{images[number].numel()} values: its weights are broken, or half precision is not enough for it '
+                             '(leave --amp out)')
+
+
 class EnhancementEditor(BaseEditModel):
     """What an editor needs around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
 
@@ -134,6 +151,12 @@ class EnhancementEditor(BaseEditModel):
         flips: List[Tuple[int, ...]] = [(), (-1, ), (-2, ), (-2, -1)] if (self.test_cfg or {}).get('tta') else [()]
         images = [self.enhance(inputs.flip(axes), None if gt is None else gt.flip(axes)).flip(axes) for axes in flips]
         return torch.stack(images).mean(dim=0)
+
+    def forward_inference(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs: Any) -> DataSample:
+        """As mmagic; raises FloatingPointError, naming the image, where the network's output is not finite."""
+        images = self.forward_tensor(inputs, data_samples, **kwargs)
+        check_finite(images, data_samples)
+        return DataSample(pred_img=self.data_preprocessor.destruct(images, data_samples).cpu())
 
     @classmethod
     def ground_truth(cls, data_samples: Optional[DataSample]) -> Tensor:

@@ -9,7 +9,7 @@ from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 from mmskf.utils.image import log_image, to_mmagic
 
-from ..enhancement_editor import Outputs, pad_to_multiple
+from ..enhancement_editor import Outputs, check_finite, pad_to_multiple
 from ..skf_editor import SKFEditor
 from .flow import InvertibleConv1x1
 from .llflow_net import FlowOutputs
@@ -128,5 +128,6 @@ class LLFlowEditor(SKFEditor):
     def forward_inference(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs) -> DataSample:
         """Predictions of a test: besides ``pred_img`` also ``unclamped_img``, BGR in 0..255, for LLFlow's GT-mean."""
         images = self.forward_tensor(inputs, data_samples)
+        check_finite(images, data_samples)
         clamped = self.data_preprocessor.destruct(images, data_samples)
         return DataSample(pred_img=clamped.cpu(), unclamped_img=to_mmagic(images).cpu())

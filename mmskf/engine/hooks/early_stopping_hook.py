@@ -1,0 +1,47 @@
+from typing import Dict
+
+from mmengine.hooks import EarlyStoppingHook as BaseEarlyStoppingHook
+from mmengine.runner import Runner
+
+from mmskf.evaluation import GREATER_IS_BETTER, LESS_IS_BETTER, is_nan
+from mmskf.registry import HOOKS
+
+from .checkpoint_hook import CheckpointHook
+
+
+@HOOKS.register_module()
+class EarlyStoppingHook(BaseEarlyStoppingHook):
+    """mmengine's, which knows of every metric of mmskf and mmagic whether more or less is better.
+
+    What it has seen is part of a checkpoint, so that a resumed training stops where it would have stopped. A score that could
+    not be measured is passed over, with a warning. When it stops a training, a checkpoint is saved.
+
+    Args:
+        **kwargs: See ``mmengine.hooks.EarlyStoppingHook``.
+    """
+    priority = 'LOW'  # before CheckpointHook
+    _default_greater_keys = [*BaseEarlyStoppingHook._default_greater_keys, *GREATER_IS_BETTER]
+    _default_less_keys = [*BaseEarlyStoppingHook._default_less_keys, *LESS_IS_BETTER]
+
+    def before_train(self, runner: Runner) -> None:
+        """Takes up what a resumed training has seen."""
+        if runner.iter > 0:
+            state = runner.message_hub.runtime_info.get(self._key, {})
+            self.wait_count = state.get('wait_count', self.wait_count)
+            self.best_score = state.get('best_score', self.best_score)
+
+    def after_val_epoch(self, runner: Runner, metrics: Dict[str, float]) -> None:
+        """Decides whether to stop the training."""
+        if is_nan(metrics.get(self.monitor)):
+            runner.logger.warning(f'EarlyStoppingHook: {self.monitor} could not be measured, and decides nothing')
+            return
+        super().after_val_epoch(runner, metrics)
+        runner.message_hub.update_info(self._key, dict(wait_count=self.wait_count, best_score=self.best_score))
+        if runner.train_loop.stop_training:
+            for hook in runner.hooks:
+                if isinstance(hook, CheckpointHook) and not hook.by_epoch:
+                    hook.save(runner, runner.iter)
+
+    @property
+    def _key(self) -> str:
+        return f'early_stopping_{self.monitor}'
