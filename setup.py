@@ -50,7 +50,7 @@ setup(
     include_package_data=True,
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime'),
-    extras_require={'test': requirements('tests'), 'demo': requirements('demo')},
+    extras_require={'test': requirements('tests'), 'demo': requirements('demo'), 'video': requirements('video')},
     entry_points={'console_scripts': ['mmskf = mmskf.cli:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False)

@@ -18,7 +18,7 @@ def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Enhance dark photos, with or without a GPU')
     parser.add_argument('inputs', nargs='+', type=Path, help='photos, or folders of photos')
     parser.add_argument('--model', required=True, help=f'a config, or one of: {", ".join(list_models())}')
-    parser.add_argument('--weights', required=True, help='path or URL of its checkpoint')
+    parser.add_argument('--weights', help='path or URL of its checkpoint; methods without weights, such as clahe, need none')
     parser.add_argument('--out-dir', default='enhanced', help='where the results go (default: enhanced)')
     parser.add_argument('--before-after', metavar='FILE', help='also write one picture of all photos beside their results')
     parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU where there is one)')

@@ -14,6 +14,7 @@ from mmskf.registry import EVALUATOR, HOOKS, LOOPS, MODEL_WRAPPERS, MODELS, PARA
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = sorted(str(path.relative_to(config_root())) for folder in ('baseline', 'skf', 'ablation', 'demo')
                  for path in (config_root() / folder).glob('*.py'))
+SIMPLE = sorted(str(path.relative_to(config_root())) for path in (config_root() / 'simple').glob('*.py'))
 INDEX = {model['Config'].removeprefix('configs/'): model for model in model_index()}
 LARGE = {'ablation/hwmnet_large.py': 69_364_467, 'ablation/llflow_s_large.py': 5_382_835,
          'ablation/llflow_l_large.py': 40_555_091}
@@ -94,16 +95,28 @@ def test_skf_changes_the_method_by_nothing_else(name):
             assert skf.param_scheduler == plain.param_scheduler and skf.auto_scale_lr == plain.auto_scale_lr
 
 
+@pytest.mark.parametrize('name', SIMPLE)
+def test_method_without_weights(name):
+    """It is built by its bare name, warns of nothing, is tested as the others are, and has nothing of a training."""
+    cfg = load_config(Path(name).stem)
+    model = MODELS.build(cfg.model)
+    assert count(model) == 0 == INDEX[name]['Metadata']['Parameters']
+    method = load_config('drbn_lol')
+    for field in ('val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator', 'val_cfg', 'test_cfg'):
+        assert cfg[field] == method[field], field
+    assert not cfg.train_dataloader and 'train_cfg' not in cfg and 'optim_wrapper' not in cfg
+
+
 def test_every_config_is_tested():
     """The banks of configs/skb are built and trained with in tests of their own, where a new one is found by its name."""
-    tested = {*METHODS, *(str(path.relative_to(config_root())) for folder in ('_base_', '_base_/*', 'skb')
+    tested = {*METHODS, *SIMPLE, *(str(path.relative_to(config_root())) for folder in ('_base_', '_base_/*', 'skb')
                           for path in config_root().glob(f'{folder}/*.py'))}
     assert {str(path.relative_to(config_root())) for path in config_root().rglob('*.py')} == tested
 
 
 def test_model_index_lists_every_method():
     """Each config of a method is in the index, by its name; what it says of the network is tested where that is built."""
-    configs = {str(path.relative_to(config_root())) for folder in ('baseline', 'skf')
+    configs = {str(path.relative_to(config_root())) for folder in ('baseline', 'skf', 'simple')
                for path in (config_root() / folder).glob('*.py')}
     assert set(INDEX) == configs and len(model_index()) == len(configs)
     assert list_models() == sorted(Path(config).stem for config in configs)

@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's 
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmskf.apis.cli import add_runner_arguments, runner_config
+from mmskf.apis.config import check_trainable
 from mmskf.engine import Runner
 
 
@@ -29,6 +30,7 @@ def parse_args(args=None):
 def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)
+    check_trainable(cfg)
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
             raise KeyError(f'--auto-scale-lr: {args.config} does not say for which total batch size its learning rate is: '

@@ -21,7 +21,7 @@ from mmskf.utils.options import item_index, merge_options
 PACKAGE = Path(__file__).resolve().parents[1]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # Folders of the configs that are found by their bare name.
-MODEL_FOLDERS = ('baseline', 'skf')
+MODEL_FOLDERS = ('baseline', 'skf', 'simple')
 # Fields of optim_wrapper that are for its constructor.
 OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', *PARTS}
 
@@ -62,7 +62,8 @@ def find_config(name: Union[str, Path]) -> Path:
 
     Args:
         name (str | Path): Path, name below ``configs`` ('skb/hrnet_w18s_camvid'), or bare name of a config in
-            ``configs/baseline`` or ``configs/skf`` ('drbn_lol'), whether the model index has it or not.
+            ``configs/baseline``, ``configs/skf`` or ``configs/simple`` ('drbn_lol', 'clahe'), whether the model index has it or
+            not.
 
     Raises:
         FileNotFoundError: If there is none; close names are given.
@@ -121,8 +122,24 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
             yield dataset
 
 
+def check_trainable(cfg: Config):
+    """Refuses to train what has no weights.
+
+    Raises:
+        ValueError: If the config has no training data.
+    """
+    if not cfg.get('train_dataloader'):
+        raise ValueError(f'{cfg.filename} describes a method without weights, so that there is nothing to train: test it with '
+                         'tools/test.py, or enhance images with it')
+
+
 def train_dataloader(cfg: Config) -> ConfigDict:
-    """The data loader that a config trains with; of a training in stages, that of the last one, which yields the image."""
+    """The data loader that a config trains with; of a training in stages, that of the last one, which yields the image.
+
+    Raises:
+        ValueError: As :func:`check_trainable`.
+    """
+    check_trainable(cfg)
     stages = (cfg.get('train_cfg') or {}).get('stages')
     return stage_dataloader(cfg.train_dataloader, stages[-1]) if stages else cfg.train_dataloader
 

@@ -24,7 +24,7 @@ from mmskf.utils.image import to_float_rgb, to_uint8
 from mmskf.utils.image_file import PIXEL_LIMIT, Photo
 
 from .config import find_config, first_test_dataloader, load_config, model_index
-from .model import init_model, load_weights
+from .model import has_weights, init_model, load_weights
 from .photos import PhotoInput, ResultFolder, Source, find_photos
 from .pictures import semantic_overlay, side_by_side
 from .strength import blend, check_strength, strength_map
@@ -134,7 +134,7 @@ class SKFInferencer(BaseInferencer):
                 load_weights(self._given, weights)
             return self._given.to(device).eval()
         model = init_model(cfg, weights, device)
-        if weights is None and next(model.generator.parameters(), None) is not None:
+        if weights is None and has_weights(model):
             warnings.warn(f'{_name_of(cfg)} was given no weights: what it makes of a photo is random. Give a checkpoint as '
                           '`weights`')
         return model

@@ -16,7 +16,8 @@ def init_model(config_or_name: Union[str, Path, Config], checkpoint: Optional[st
 
     Args:
         config_or_name (str | Path | Config): A config, its path, or the name of a model (see :func:`list_models`).
-        checkpoint (str, optional): Path or URL of the weights. Defaults to None: random weights.
+        checkpoint (str, optional): Path or URL of the weights. Defaults to None: random weights, or none for a method that has
+            none, such as 'clahe'.
         device (str): Defaults to 'cpu'.
 
     Returns:
@@ -32,6 +33,11 @@ def init_model(config_or_name: Union[str, Path, Config], checkpoint: Optional[st
     if checkpoint is not None:
         load_weights(model, checkpoint)
     return model.to(device).eval()
+
+
+def has_weights(model: nn.Module) -> bool:
+    """Whether a model needs a checkpoint: methods such as CLAHE do not."""
+    return next(model.parameters(), None) is not None
 
 
 def load_weights(model: nn.Module, checkpoint: str):

@@ -88,6 +88,16 @@ def test_no_weights():
         SKFInferencer('drbn_lol', device='cpu')
 
 
+def test_methods_without_weights_need_none(recwarn):
+    image = np.random.default_rng(0).integers(0, 60, (16, 24, 3), dtype=np.uint8)
+    enhance = SKFInferencer('gamma', device='cpu')
+    assert not [warning for warning in recwarn if 'weights' in str(warning.message)]
+    result, = enhance(image)['predictions']
+    assert np.abs(result - 255 * (image / 255)**(1 / 2.2)).max() <= 0.501
+    result, = SKFInferencer('lime', device='cpu')(image)['predictions']
+    assert np.array_equal(result, expected(init_model('lime'), image)) and result.mean() > 1.5 * image.mean()
+
+
 def test_same_names_from_several_folders(enhance, pairs, tmp_path):
     array = np.asarray(Image.open(pairs / 'test' / 'low' / '0.png'))
     paths = [tmp_path / name for name in ('x/a.png', 'y/a.png', 'y/a_2.png')]

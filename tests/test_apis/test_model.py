@@ -1,13 +1,17 @@
 import pytest
 import torch
 
-from mmskf.apis import init_model, load_weights
+from mmskf.apis import has_weights, init_model, load_weights
 
 
 def test_init_model():
     model = init_model('drbn_lol')
     assert not model.training and model.cfg.model.generator.type == 'DRBNNet'
     assert sum(weight.numel() for weight in model.generator.parameters()) == 557_668
+
+
+def test_has_weights():
+    assert has_weights(init_model('drbn_lol')) and not has_weights(init_model('clahe'))
 
 
 def test_weights_survive_a_checkpoint(tmp_path):

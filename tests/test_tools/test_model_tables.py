@@ -16,7 +16,7 @@ def module(tool):
 def test_pages_are_up_to_date(module, capsys):
     """After a change of the index: python tools/analysis_tools/model_tables.py"""
     assert module.main(['--check']) == 0, capsys.readouterr().out
-    assert len(list(config_root().glob('*/README.md'))) == len(list(config_root().glob('*/metafile.yml'))) == 7
+    assert len(list(config_root().glob('*/README.md'))) == len(list(config_root().glob('*/metafile.yml'))) == 8
 
 
 @pytest.fixture
@@ -35,6 +35,21 @@ def pages(module, tmp_path, monkeypatch):
     for user in (config, module):
         monkeypatch.setattr(user, 'config_root', lambda: tmp_path / 'configs')
     return tmp_path / 'configs'
+
+
+def test_measured(module, pages):
+    """One row for each test set and model, in the order of the index; a set without ground truth has NIQE alone."""
+    models = [{'Name': name, 'Config': f'configs/one/{name}.py', 'Metadata': {}, 'Results': [
+        {'Dataset': 'LOL', 'Metrics': {'PSNR': psnr, 'SSIM': 0.5, 'NIQE': 5}},
+        {'Dataset': 'DICM', 'Metrics': {'NIQE': 4.25}}]} for name, psnr in (('b', 10), ('a', 12.3456))]
+    mmengine.dump(dict(Models=models), pages / 'one' / 'metafile.yml')
+    (pages / 'README.md').write_text('')
+    (pages / 'one' / 'README.md').write_text(PAGE.format('measured'))
+    module.main([])
+    assert (pages / 'one' / 'README.md').read_text().splitlines()[2:8] == [
+        '| test set | model | PSNR | SSIM | NIQE |', '| --- | --- | --- | --- | --- |',
+        '| LOL | [b](b.py) | 10.000 | 0.500 | 5.000 |', '| LOL | [a](a.py) | 12.346 | 0.500 | 5.000 |',
+        '| DICM | [b](b.py) |  |  | 4.250 |', '| DICM | [a](a.py) |  |  | 4.250 |']
 
 
 def test_tables(module, pages):

@@ -248,3 +248,27 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path, guidance, monkeypa
     monkeypatch.syspath_prepend(tmp_path)
     init_model(load_config(tmp_path / 'config.py', {option.split('=')[0]: int(option.split('=')[1]) for option in SMALL[:2]}),
                tmp_path / 'work' / 'iter_2.pth')
+
+
+@pytest.mark.parametrize('flags', [[], ['--tta']])
+def test_methods_without_weights(tool, pairs, tmp_path, flags):
+    """Tested without a checkpoint: what the input itself scores."""
+    tool('tools/test').main([
+        'identity', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'), '--out', str(tmp_path / 'scores.csv'), *flags,
+        '--cfg-options', 'test_dataloader.dataset.data_prefix.img=test/low', 'test_dataloader.dataset.data_prefix.gt=test/high',
+        'test_dataloader.dataset.metainfo.num_images=2', 'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False'
+    ])
+    rows = list(csv.reader((tmp_path / 'scores.csv').open()))
+    low, high = (np.asarray(Image.open(pairs / 'test' / side / '0.png')).astype(float) for side in ('low', 'high'))
+    assert float(rows[1][1]) == pytest.approx(10 * np.log10(255**2 / ((high - low)**2).mean()), abs=1e-3)
+
+
+def test_methods_without_weights_are_not_trained(tool, tmp_path):
+    with pytest.raises(ValueError, match='clahe.py describes a method without weights, so that there is nothing to train'):
+        tool('tools/train').main(['clahe', '--work-dir', str(tmp_path)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_is_not_tested_without_weights(tool, pairs, tmp_path):
+    with pytest.raises(ValueError, match='drbn_demo.py was given no weights: .* Give the checkpoint'):
+        tool('tools/test').main([str(ROOT / CONFIG), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work')])

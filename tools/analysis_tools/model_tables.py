@@ -3,6 +3,7 @@
 A page (configs/README.md and those of the methods) has each table between ``<!-- table: NAME -->`` and ``<!-- end -->``.
 """
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def markdown(header, rows):
 
 def link(model, page):
     """The name of a model, linked to its config from a page."""
-    return f'[{model["Name"]}]({"" if page.parent == config_root() else "../"}{model["Config"].removeprefix("configs/")})'
+    return f'[{model["Name"]}]({os.path.relpath(config_root().parent / model["Config"], page.parent)})'
 
 
 def models(entries, page):
@@ -53,6 +54,16 @@ def scores(entries, page):
     return markdown(['config', 'test set', *(f'{score}{who}' for score in SCORES for who in (', paper', ', ours'))], rows)
 
 
+def measured(entries, page):
+    """What was measured of models that no paper has figures of: one row for each test set and model."""
+    results = [(result['Dataset'], link(model, page), result['Metrics']) for model in entries for result in model['Results']]
+    datasets = list(dict.fromkeys(dataset for dataset, *_ in results))
+    scores = [score for score in SCORES if any(score in metrics for *_, metrics in results)]
+    rows = [[dataset, name, *(f'{metrics[score]:.3f}' if score in metrics else '' for score in scores)]
+            for dataset, name, metrics in sorted(results, key=lambda result: datasets.index(result[0]))]
+    return markdown(['test set', 'model', *scores], rows)
+
+
 def counts(entries, page):
     """Parameters of all models beside the paper's, one row a model."""
     rows = {}
@@ -66,7 +77,7 @@ def counts(entries, page):
     return markdown(['model', 'parameters', 'in M', 'paper (M)', 'why they differ'], rows.values())
 
 
-TABLES = dict(models=models, scores=scores, counts=counts)
+TABLES = dict(models=models, scores=scores, measured=measured, counts=counts)
 
 
 def fill(page):

@@ -1,0 +1,2 @@
+_base_ = './identity.py'
+model = dict(generator=dict(type='GammaCorrection', gamma=2.2))
