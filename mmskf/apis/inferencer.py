@@ -30,7 +30,7 @@ from .pictures import semantic_overlay, side_by_side
 from .strength import blend, check_strength, strength_map
 
 #: What ``SKFInferencer()`` and ``mmskf enhance`` use where no model is named. It needs no weights.
-DEFAULT_MODEL = 'clahe'
+DEFAULT_MODEL = 'lime'
 #: The knowledge bank that is asked what is in a photo where the model has none.
 DEFAULT_BANK = 'skb/hrnet_w18s_camvid'
 BANK_PIXELS = 1_000_000  # at most, of what the bank sees of a photo for its map
@@ -323,9 +323,16 @@ class SKFInferencer(BaseInferencer):
             if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in OUT_OF_MEMORY):
                 height, width = results[0].photo.pixels.shape[:2]
                 raise MemoryError(f'The memory is not enough for {width}x{height} pixels: enhance it in smaller tiles, by a smaller '
-                                  f'max_pixels (--max-pixels), now {self.model.max_pixels or "without limit"}') from error
+                                  f'max_pixels (--max-pixels), now {self._tile_pixels or "without limit"}') from error
             raise
         return [to_float_rgb(output) for output in outputs]
+
+    @property
+    def _tile_pixels(self) -> Optional[int]:
+        """Pixels of a photo that is enhanced at once; None: any."""
+        if self.max_pixels is None:
+            return self.model.max_pixels or self.model.generator.max_pixels
+        return self.max_pixels or None
 
     @contextmanager
     def _for_photos(self) -> Iterator[None]:
@@ -334,10 +341,7 @@ class SKFInferencer(BaseInferencer):
         before = preprocessor.data_keys, model.max_pixels
         # mmagic's preprocessor warns of every sample without the ground truth that it is told to expect.
         preprocessor.data_keys = None
-        if self.max_pixels is not None:
-            model.max_pixels = self.max_pixels or None
-        elif model.max_pixels is None:
-            model.max_pixels = model.generator.max_pixels
+        model.max_pixels = self._tile_pixels
         try:
             yield
         finally:

@@ -34,7 +34,7 @@ def facts(name: str) -> Dict[str, Any]:
     found['parameters'] = sum(weight.numel() for weight in model.generator.parameters())
     if se:
         found['of these in SE modules'] = se
-    found['tiles above (pixels)'] = model.generator.max_pixels
+    found['in tiles from'] = f'{model.generator.max_pixels:,} pixels' if model.generator.max_pixels else 'never'
     bank = getattr(model, 'skb', None)
     found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} tells what is in a photo'
     if bank is not None:

@@ -24,8 +24,9 @@ class EnhancementNet(BaseModule):
         stages (tuple[str]): Subnets that are trained one after the other, in this order; see :class:`StagedEditor`.
             Defaults to (): all is trained at once.
         test_uses_gt (bool): In testing it is given the ground truth, which no fair score has. Defaults to False.
-        max_pixels (int): Pixels of a photo that it enhances at once, with a knowledge bank, in about 2 GB; larger ones are
-            enhanced in tiles (:func:`~mmskf.models.whole_image.enhance_in_tiles`). Defaults to 1,000,000.
+        max_pixels (int, optional): Pixels of a photo that it enhances at once, with a knowledge bank, in about 2 GB; larger
+            ones are enhanced in tiles (:func:`~mmskf.models.whole_image.enhance_in_tiles`). None: never. Defaults to 1,000,000.
+        context (int): From how far away, in pixels, the border of a tile is noticed: so much of it is not used. Defaults to 48.
 
     Args:
         init_cfg (dict, optional): As in :class:`BaseModule`.
@@ -38,7 +39,8 @@ class EnhancementNet(BaseModule):
     early_image: bool = False
     stages: Tuple[str, ...] = ()
     test_uses_gt: bool = False
-    max_pixels: int = 1_000_000
+    max_pixels: Optional[int] = 1_000_000
+    context: int = 48
 
     def __init__(self, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from mmskf.structures import SemanticPrior
 
-ALIGNMENT = 32  # Tiles begin at multiples of it, the coarsest stride of usual knowledge banks.
-OVERLAP = 64  # Pixels that neighbors share, at least.
+ALIGNMENT = 16  # Tiles begin at multiples of it: the coarsest scale of a network that takes any size.
+RAMP = 64  # Pixels over which one tile passes into the next.
 
 
 class _Statistics:
@@ -75,21 +75,24 @@ class Window(NamedTuple):
 
 
 def _spans(length: int, side: int, overlap: int, alignment: int) -> List[Tuple[int, int]]:
-    """Spans of about ``side`` that cover a length, begin at multiples of the alignment, and overlap."""
+    """Spans of ``side`` or less that cover a length, begin at multiples of the alignment, and overlap."""
     if length <= side:
         return [(0, length)]
-    count = math.ceil((length - overlap) / (side - overlap - alignment))
+    shared = overlap + alignment
+    count = math.ceil((length - shared) / (side - shared))
+    # As many spans can do with less, where the last one would hardly be needed.
+    side = math.ceil((length + (count - 1) * shared) / count / alignment) * alignment
     starts = [(length - side) * i // (count - 1) // alignment * alignment for i in range(count)]
     return [(start, min(start + side, length)) for start in starts[:-1]] + [(starts[-1], length)]
 
 
-def _shares(spans: List[Tuple[int, int]], like: Tensor) -> List[Tensor]:
-    """The share of each span in what is added up: 1 where it is alone, a ramp where it meets its neighbor."""
+def _shares(spans: List[Tuple[int, int]], context: int, like: Tensor) -> List[Tensor]:
+    """The share of each span in what is added up: a ramp where it meets its neighbor, 0 for what lacks its context, else 1."""
     shares = [torch.ones(end - start, device=like.device) for start, end in spans]
     total = like.new_zeros(spans[-1][1])
     for first, second, (_, end), (start, _) in zip(shares, shares[1:], spans, spans[1:]):
-        # The outermost pixels of a tile, which know least of their surroundings, count for nothing.
-        ramp = torch.linspace(0, 1, end - start, device=like.device)
+        shared = torch.arange(end - start, device=like.device)
+        ramp = ((shared - context) / (len(shared) - 1 - 2 * context)).clamp(0, 1)
         first[len(first) - len(ramp):] *= 1 - ramp
         second[:len(ramp)] *= ramp
     for share, (start, end) in zip(shares, spans):
@@ -141,7 +144,7 @@ def _shrunk(image: Tensor, max_pixels: int, divisor: int) -> Tensor:
     return F.interpolate(image, size=size, mode='area')
 
 
-def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], max_pixels: int, overlap: int = OVERLAP) -> Tensor:
+def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], max_pixels: int) -> Tensor:
     """Enhances images that are too large for the memory, in tiles that overlap and are blended.
 
     First the whole image is enhanced at a size of ``max_pixels`` or less. From this come the prior, whichever image the
@@ -151,8 +154,7 @@ def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], ma
         editor (SKFEditor): Whose ``test_prior`` and ``generate`` are called.
         inputs (Tensor): Low-light images (N, C, H, W), H and W multiples of the generator's ``size_divisor``.
         gt (Tensor, optional): Ground truth (N, 3, H, W), as for :meth:`EnhancementEditor.test`.
-        max_pixels (int): Pixels of a tile, at most; but no tile is smaller than what it shares with its neighbors allows.
-        overlap (int): Pixels that neighbors share, at least. Defaults to 64.
+        max_pixels (int): Pixels of a tile, at most; but no side is shorter than four times the alignment.
 
     Returns:
         Tensor: (N, 3, H, W), unclamped, float32.
@@ -170,9 +172,9 @@ def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], ma
     del small, small_gt, asked
 
     result = inputs.new_zeros(len(inputs), 3, *size, dtype=torch.float32)
-    rows, columns = _grid(size, max_pixels, overlap, divisor)
-    for (top, bottom), share_down in zip(rows, _shares(rows, result)):
-        for (left, right), share_across in zip(columns, _shares(columns, result)):
+    rows, columns, context = _grid(size, max_pixels, generator.context, divisor)
+    for (top, bottom), share_down in zip(rows, _shares(rows, context, result)):
+        for (left, right), share_across in zip(columns, _shares(columns, context, result)):
             window = Window(top, bottom, left, right)
             with _statistics(values):
                 image = editor.generate(window.of(inputs), prior and prior_of_window(prior, window, size, seen),
@@ -183,15 +185,22 @@ def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], ma
     return result
 
 
-def _grid(size: Sequence[int], max_pixels: int, overlap: int, divisor: int) -> List[List[Tuple[int, int]]]:
-    """The spans of rows and of columns whose products are the tiles: squares, or longer where the image is narrow."""
+def _grid(size: Sequence[int], max_pixels: int, context: int, divisor: int
+          ) -> Tuple[List[Tuple[int, int]], List[Tuple[int, int]], int]:
+    """The spans of rows and of columns whose products are the tiles, and how much of their context these have.
+
+    Tiles are squares, or longer where the image is narrow. Small ones get less context, so that little is computed twice.
+    """
     alignment = math.lcm(ALIGNMENT, divisor)
-    least = 2 * (overlap + alignment)
 
     def fitting(length: int) -> int:
         # The last span of a row may be longer than the others, by less than the alignment.
-        return max(least, (length + divisor - alignment) // alignment * alignment)
+        return max(4 * alignment, (length + divisor - alignment) // alignment * alignment)
 
     square = fitting(math.isqrt(max_pixels))
-    sides = [fitting(max_pixels // other) if other < square else square for other in size[::-1]]
-    return [_spans(length, side, overlap, alignment) for length, side in zip(size, sides)]
+    context = min(context, square // 8)
+    overlap = 2 * context + min(RAMP, square // 8)
+    height, width = size
+    tall = fitting(max_pixels // width) if width < square else square
+    wide = fitting(max_pixels // height) if height < square else square
+    return _spans(height, tall, overlap, alignment), _spans(width, wide, overlap, alignment), context

@@ -93,7 +93,7 @@ def describe_skipped(skipped: Sequence[Union[str, Path]]) -> str:
 
 
 class Originals:
-    """The files that a run reads. Nothing that it writes may replace one of them.
+    """The files that a run reads. Nothing that it writes may replace one of them, or any other file in a folder of theirs.
 
     Args:
         paths (Iterable[str | Path]): The files.
@@ -101,9 +101,11 @@ class Originals:
 
     def __init__(self, paths: Iterable[Union[str, Path]]):
         self._paths: Set[str] = set()
+        self._folders: Set[str] = set()
         self._files: Set[Tuple[int, int]] = set()
         for path in paths:
             self._paths.add(os.path.realpath(path))
+            self._folders.add(os.path.dirname(os.path.realpath(path)))
             self._files.update(self._file(path))
 
     @staticmethod
@@ -121,6 +123,9 @@ class Originals:
         Raises:
             FileExistsError: If it does.
         """
-        if os.path.realpath(target) in self._paths or self._files.intersection(self._file(target)):
-            raise FileExistsError(f'{printable(target)} is one of the originals, which a result must not replace: choose another folder for '
-                                  'the results')
+        path = os.path.realpath(target)
+        beside = os.path.dirname(path) in self._folders and os.path.lexists(path)
+        if path in self._paths or self._files.intersection(self._file(target)) or beside:
+            what = 'lies beside the originals' if beside and path not in self._paths else 'is one of the originals'
+            raise FileExistsError(f'{printable(target)} {what}, which a result must not replace: choose another folder for the '
+                                  'results')

@@ -8,6 +8,8 @@ from mmengine.runner.checkpoint import get_state_dict
 from torch import Tensor
 
 from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.whole_image import enhance_in_tiles
+from mmskf.structures import Prior
 from mmskf.utils.image import from_mmagic
 
 Outputs = Union[Tensor, Tuple[Tensor, ...]]
@@ -51,7 +53,7 @@ def check_finite(images: Tensor, data_samples: Optional[DataSample]) -> None:
 class EnhancementEditor(BaseEditModel):
     """What an editor needs around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
 
-    A subclass implements :meth:`test`, the forward pass of testing.
+    A subclass may override :meth:`generate` (how the generator is called) and :meth:`test_prior` (what it is told of semantics).
 
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
@@ -59,7 +61,7 @@ class EnhancementEditor(BaseEditModel):
         data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images to [0, 1].
         train_cfg (dict, optional): As in ``BaseEditModel``; unused.
         test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; ``max_pixels=N`` enhances larger images
-            in tiles, where the editor has a way to; a subclass names what else it takes in ``test_options``. Defaults to None.
+            in tiles; a subclass names what else it takes in ``test_options``. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
@@ -122,14 +124,34 @@ class EnhancementEditor(BaseEditModel):
             raise ValueError(f'Images of several sizes (width x height) cannot be tested as one batch: {", ".join(sizes)}. Set '
                              'batch_size=1 in val_dataloader and test_dataloader, which is what a test of photos takes')
 
+    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None, **maps: Tensor) -> Outputs:
+        """Calls the generator.
+
+        Args:
+            inputs (Tensor): Low-light images (N, input_channels, H, W), of a size that the generator takes.
+            prior (SemanticPrior or callable, optional): For its SE modules.
+            gt (Tensor, optional): Ground truth (N, 3, H, W) in training; in testing only where ``test_uses_gt`` is set.
+            **maps (Tensor): Its :meth:`EnhancementNet.maps_of_whole`, where the inputs are a tile.
+
+        Returns:
+            Tensor or tuple: What ``recon_loss`` takes.
+        """
+        return self.generator(inputs, prior, **maps)
+
+    def test_prior(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Prior:
+        """What the generator is told in testing of the semantics of its inputs: nothing, without a knowledge bank."""
+        return None
+
     def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
-        """The generator's outputs in testing.
+        """The generator's outputs in testing; images of more than ``max_pixels`` are enhanced in tiles.
 
         Args:
             inputs (Tensor): Low-light images (N, input_channels, H, W) of a size that the generator takes.
             gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
         """
-        raise NotImplementedError
+        if self.max_pixels and inputs[0, 0].numel() > self.max_pixels:
+            return enhance_in_tiles(self, inputs, gt, self.max_pixels)
+        return self.generate(inputs, self.test_prior(inputs, gt), gt)
 
     def enhance(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tensor:
         """Enhances images of any size.
