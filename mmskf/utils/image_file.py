@@ -128,6 +128,9 @@ def read_photo(content: bytes, name: str, pixel_limit: Optional[int] = PIXEL_LIM
     with image, _pillow_limit(pixel_limit):
         _check_size(image.size, name, pixel_limit)
         try:
+            if image.format == 'PNG':
+                # Pillow does not compare the checksums of the pixels, and makes other ones of damaged ones.
+                Image.open(io.BytesIO(content), formats=['PNG']).verify()
             notes = _choose_picture(image, name, pixel_limit)
             image.load()
         except RefusedImageError:

@@ -314,3 +314,13 @@ def test_formats_say_what_they_cannot_hold(tmp_path):
     with pytest.raises(ValueError, match='a.jpg: 70000x1 pixels cannot be written as JPEG .*choose another format'):
         write_photo(tmp_path / 'a.jpg', long, Photo(long), 'JPEG')
     assert not list(tmp_path.iterdir())
+
+
+def test_checksums_of_png(rgb):
+    """Pillow alone would make other pixels of these."""
+    content = bytearray(encode(rgb, 'PNG'))
+    at = content.index(b'IDAT') + 4
+    size = struct.unpack('>I', content[at - 8:at - 4])[0]
+    content[at + size // 2] ^= 8
+    with pytest.raises(OSError, match='a.png cannot be read as an image .*damaged'):
+        read_photo(bytes(content), 'a.png')
