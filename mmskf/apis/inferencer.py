@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
@@ -142,6 +143,9 @@ class SKFInferencer(BaseInferencer):
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
         with DefaultScope.overwrite_default_scope('mmskf'):
             return Compose(without_ground_truth(first_test_dataloader(cfg).dataset.pipeline))
+
+    def _init_collate(self, cfg: Config) -> Callable[[Sequence[dict]], dict]:
+        return pseudo_collate
 
     def _init_visualizer(self, cfg: Config) -> None:
         """None: pictures are made here, and a Visualizer would make a folder of its own."""

@@ -52,7 +52,7 @@ def _legend(width: int, entries: Sequence[Tuple[str, np.ndarray]], shares: Seque
     """Colored squares with the names and shares of classes, in as many rows as it takes."""
     size = max(12, width // 45)
     font = ImageFont.load_default(size)
-    texts = [f'{name} {share:.0%}' for (name, _), share in zip(entries, shares)]
+    texts = [f'{name} {share:.0%}' if share >= 0.01 else f'{name} <1%' for (name, _), share in zip(entries, shares)]
     row_height, places, x, row = size * 3 // 2, [], 0, 0
     for text in texts:
         length = round(font.getlength(text)) + 2 * size + size // 2

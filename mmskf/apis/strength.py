@@ -8,7 +8,7 @@ from mmskf.utils.image import linear_to_srgb, srgb_to_linear
 
 ROWS = 128  # blended at a time: what is in between takes many times the memory of the image
 LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
-FEATHER = 0.02  # of the shorter side
+FEATHER = 0.01  # of the shorter side
 
 
 def blend(image: np.ndarray, enhanced: np.ndarray, strength: Union[float, np.ndarray]) -> np.ndarray:
@@ -49,7 +49,7 @@ def strength_map(labels: np.ndarray,
         classes (Sequence[str]): Their names.
         class_strength (Mapping[str, float]): Name -> strength in [0, 1].
         strength (float): That of the other classes. Defaults to 1.
-        feather (float): Standard deviation of the Gaussian as a share of the shorter side. Defaults to 0.02.
+        feather (float): Standard deviation of the Gaussian as a share of the shorter side. Defaults to 0.01.
 
     Returns:
         np.ndarray: (H, W), float32.
