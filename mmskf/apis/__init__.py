@@ -1,9 +1,23 @@
 from .config import config_root, find_config, list_models, load_config, train_dataloader, use_amp, use_unpaired
-from .inferencer import SKFInferencer
+from .inferencer import DEFAULT_MODEL, Result, SKFInferencer
 from .model import has_weights, init_model, load_weights
 from .video import VIDEO_EXTENSIONS, enhance_video, video_suffix
 
 __all__ = [
-    'VIDEO_EXTENSIONS', 'SKFInferencer', 'config_root', 'enhance_video', 'find_config', 'has_weights', 'init_model',
-    'list_models', 'load_config', 'load_weights', 'train_dataloader', 'use_amp', 'use_unpaired', 'video_suffix'
+    'DEFAULT_MODEL',
+    'VIDEO_EXTENSIONS',
+    'Result',
+    'SKFInferencer',
+    'config_root',
+    'enhance_video',
+    'find_config',
+    'has_weights',
+    'init_model',
+    'list_models',
+    'load_config',
+    'load_weights',
+    'train_dataloader',
+    'use_amp',
+    'use_unpaired',
+    'video_suffix'
 ]

@@ -1,129 +1,436 @@
-import itertools
+import logging
 import warnings
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Any, Callable, ContextManager, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
-import mmcv
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.device import get_device
+from mmengine.infer import BaseInferencer
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
+from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from mmskf.datasets import IMG_EXTENSIONS, without_ground_truth
+from mmskf.datasets import without_ground_truth
+from mmskf.models.skb.class_names import class_names
+from mmskf.registry import MODELS
 from mmskf.utils.image import to_float_rgb, to_uint8
+from mmskf.utils.image_file import PIXEL_LIMIT, Photo
 
-from .config import first_test_dataloader
+from .config import find_config, first_test_dataloader, load_config, model_index
 from .model import has_weights, init_model, load_weights
+from .photos import PhotoInput, ResultFolder, Source, find_photos
+from .pictures import semantic_overlay, side_by_side
+from .strength import blend, check_strength, strength_map
 
-Image = Union[str, Path, np.ndarray]
+#: What ``SKFInferencer()`` and ``mmskf enhance`` use where no model is named. It needs no weights.
+DEFAULT_MODEL = 'lime'
+#: The knowledge bank that is asked what is in a photo where the model has none.
+DEFAULT_BANK = 'skb/hrnet_w18s_camvid'
+BANK_PIXELS = 1_000_000  # at most, of what the bank sees of a photo for its map
+OUT_OF_MEMORY = ("can't allocate memory", 'not enough memory', 'out of memory')
 
 
-class SKFInferencer:
+@dataclass
+class Result:
+    """What became of one photo.
+
+    Attributes:
+        source (Source): The input.
+        photo (Photo, optional): It as it was read.
+        enhanced (np.ndarray, optional): float32 (H, W, 3), RGB, 0..255, not rounded.
+        pictures (dict[str, np.ndarray]): 'side_by_side', 'semantic_map': what was asked for besides, uint8.
+        path (Path, optional): Where the result was written.
+        error (Exception, optional): Why there is no result.
+    """
+    source: Source
+    photo: Optional[Photo] = None
+    enhanced: Optional[np.ndarray] = None
+    pictures: Dict[str, np.ndarray] = field(default_factory=dict)
+    path: Optional[Path] = None
+    error: Optional[Exception] = None
+
+    @property
+    def prediction(self) -> Optional[np.ndarray]:
+        """The enhanced photo, uint8 (H, W, 3), RGB; None where it failed."""
+        return None if self.enhanced is None else to_uint8(self.enhanced)
+
+    @property
+    def reason(self) -> Optional[str]:
+        """Why there is no result, in one line that names the photo."""
+        if self.error is None:
+            return None
+        text = ' '.join(str(self.error).split()) or type(self.error).__name__
+        return text if self.source.name in text else f'{self.source.name}: {text}'
+
+
+class SKFInferencer(BaseInferencer):
     """Enhances photos: of any size, on any device, without ground truth.
 
     Args:
-        model (str | Path | Config | nn.Module): Name of a model (see :func:`list_models`), config, or a model of
-            :func:`init_model`.
-        weights (str, optional): Path or URL of its checkpoint. Defaults to None: for a model that has its weights, or needs
-            none ('clahe').
+        model (str | Path | Config | nn.Module, optional): Name of a model (see :func:`list_models`), config, or a model of
+            :func:`init_model`. Defaults to None: the method that mmskf comes with, :data:`DEFAULT_MODEL`.
+        weights (str, optional): Path or URL of its checkpoint. Defaults to None: that of the model index, where it has one.
         device (str, optional): Defaults to None: a GPU where there is one, else the CPU.
+        amp (bool): Mixed precision: float16 on a GPU, bfloat16 on a CPU. Defaults to False.
+        max_pixels (int, optional): A photo with more pixels is enhanced in tiles of at most as many, which bounds the memory.
+            Defaults to None: what suits the network; 0: never.
+        pixel_limit (int, optional): A file with more pixels is not read. Defaults to 2^28; None: no limit.
+        bank (str, optional): Config of the knowledge bank that is asked what is in a photo, for ``class_strength`` and
+            ``semantic_map``. Defaults to None: the model's own, else :data:`DEFAULT_BANK`.
+        show_progress (bool): Shows a progress bar for several photos. Defaults to True.
 
     Examples:
         >>> enhance = SKFInferencer('drbn_lol', 'checkpoints/drbn.pth')
         >>> bright = enhance('dark.jpg')['predictions'][0]
         >>> enhance('folder_of_dark_photos', out_dir='bright')
+        >>> for result in enhance.stream('thousands_of_photos', out_dir='bright'):
+        ...     print(result.source.name, result.reason or result.path)
 
     Raises:
         FileNotFoundError, ValueError: As :func:`init_model`.
     """
+    preprocess_kwargs = set()
+    forward_kwargs = {'strength', 'class_strength'}
+    visualize_kwargs = {'side_by_side', 'semantic_map'}
+    postprocess_kwargs = {'bits'}
 
     def __init__(self,
-                 model: Union[str, Path, Config, nn.Module],
+                 model: Union[str, Path, Config, nn.Module, None] = None,
                  weights: Optional[str] = None,
-                 device: Optional[str] = None):
-        device = device or get_device()
-        if isinstance(model, nn.Module):
-            self.model = model.to(device).eval()
-            if weights is not None:
-                load_weights(self.model, weights)
+                 device: Optional[str] = None,
+                 amp: bool = False,
+                 max_pixels: Optional[int] = None,
+                 pixel_limit: Optional[int] = PIXEL_LIMIT,
+                 bank: Optional[str] = None,
+                 show_progress: bool = True):
+        if model is None and weights is not None:
+            raise ValueError(f'{weights} was given without the model that it belongs to: name that, too')
+        for name, value in (('max_pixels', max_pixels), ('pixel_limit', pixel_limit)):
+            if value is not None and value < 0:
+                raise ValueError(f'{name}={value!r}: expected a number of pixels')
+        self.amp, self.max_pixels, self.pixel_limit = amp, max_pixels, pixel_limit
+        self._given = model if isinstance(model, nn.Module) else None
+        self._bank_config, self._bank, self._classes = bank, None, None
+        if self._given is not None:
+            cfg = self._given.cfg
+        elif isinstance(model, Config):
+            cfg = model
         else:
-            self.model = init_model(model, weights, device)
-            if weights is None and has_weights(self.model):
-                warnings.warn(f'{model} was given no weights: what it makes of a photo is random. Give a checkpoint as `weights`')
-        with DefaultScope.overwrite_default_scope('mmskf'):
-            self.pipeline = Compose(without_ground_truth(first_test_dataloader(self.model.cfg).dataset.pipeline))
+            name = DEFAULT_MODEL if model is None else model
+            cfg = load_config(name)
+            weights = weights or _indexed_weights(str(name))
+        super().__init__(cfg, None if weights is None else str(weights), device, scope='mmskf', show_progress=show_progress)
 
-    def __call__(self, inputs: Union[Image, Sequence[Image]], out_dir: Optional[str] = None) -> Dict[str, List[np.ndarray]]:
-        """Enhances photos one by one.
+    def _init_model(self, cfg: Config, weights: Optional[str], device: str = 'cpu') -> nn.Module:
+        if self._given is not None:
+            if weights is not None:
+                load_weights(self._given, weights)
+            return self._given.to(device).eval()
+        model = init_model(cfg, weights, device)
+        if weights is None and has_weights(model):
+            warnings.warn(f'{_name_of(cfg)} was given no weights: what it makes of a photo is random. Give a checkpoint as '
+                          '`weights`')
+        return model
+
+    def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
+        with DefaultScope.overwrite_default_scope('mmskf'):
+            return Compose(without_ground_truth(first_test_dataloader(cfg).dataset.pipeline))
+
+    def _init_collate(self, cfg: Config) -> Callable[[Sequence[dict]], dict]:
+        return pseudo_collate
+
+    def _init_visualizer(self, cfg: Config) -> None:
+        """None: pictures are made here, and a Visualizer would make a folder of its own."""
+
+    def __call__(self,
+                 inputs: Union[PhotoInput, Sequence[PhotoInput]],
+                 out_dir: Union[str, Path, None] = None,
+                 fail_fast: Optional[bool] = None,
+                 **kwargs: Any) -> Dict[str, list]:
+        """Enhances photos and keeps all results in memory; for thousands of photos see :meth:`stream`.
 
         Args:
-            inputs (str | Path | np.ndarray | Sequence): A file, a folder, an RGB array (H, W, 3), or several of them. Which
-                kinds of files and arrays are taken, and how they become 8-bit RGB, says :class:`LoadImage`.
-            out_dir (str, optional): Also writes each result there, as PNG under the input's name. Defaults to None.
+            inputs (str | Path | np.ndarray | Sequence): See :meth:`stream`.
+            out_dir (str | Path, optional): See :meth:`stream`.
+            fail_fast (bool, optional): Raises at the first photo that fails, in place of going on with the others. Defaults to
+                None: where a single file or array is given.
+            **kwargs: See :meth:`stream`.
 
         Returns:
-            dict: ``predictions``: a list of uint8 RGB arrays (H, W, 3), in the order of the inputs.
+            dict: ``predictions``: uint8 RGB arrays (H, W, 3) in the order of the inputs, None where one failed; ``failures``:
+            (input, reason) of each that failed; ``visualization``: a dict of pictures for each input, see :meth:`stream`.
 
         Raises:
-            FileNotFoundError: Without such a file, or for a folder without images.
-            OSError: If a file is damaged or no image.
+            OSError, ValueError...: What a photo failed of, where ``fail_fast`` acts.
         """
-        samples = self._samples(inputs)
-        predictions = []
-        for sample in track(samples, 'Enhancing', disable=len(samples) < 2):
-            image = self._enhance(dict(sample))
-            predictions.append(image)
-            if out_dir is not None:
-                mmcv.imwrite(image[..., ::-1], str(Path(out_dir) / f'{sample["key"]}.png'))
-        return dict(predictions=predictions)
+        sources, notes = find_photos(inputs, out_dir)
+        if fail_fast is None:
+            fail_fast = _is_single(inputs, sources)
+        results = self._stream(sources, notes, out_dir, fail_fast, **kwargs)
+        found = list(track(results, 'Enhancing', len(sources), console=Console(stderr=True),
+                           disable=not self.show_progress or len(sources) < 2))
+        return dict(
+            predictions=[result.prediction for result in found],
+            failures=[(result.source.given, result.reason) for result in found if result.error is not None],
+            visualization=[result.pictures for result in found])
 
-    def _enhance(self, sample: dict) -> np.ndarray:
-        data = pseudo_collate([self.pipeline(sample)])
-        preprocessor = self.model.data_preprocessor
-        expected = preprocessor.data_keys
+    def stream(self,
+               inputs: Union[PhotoInput, Sequence[PhotoInput]],
+               out_dir: Union[str, Path, None] = None,
+               fail_fast: bool = False,
+               **kwargs: Any) -> Iterator[Result]:
+        """Enhances photos one after the other, and holds no more than a batch of them.
+
+        Args:
+            inputs (str | Path | np.ndarray | Sequence): A file, a folder (with all below), a pattern ('photos/**/*.jpg'), an
+                array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), RGB, of uint8, uint16 or floats in [0, 1], or several of them.
+            out_dir (str | Path, optional): Also writes each result there, like its input: name and folder, format, EXIF, alpha.
+                Defaults to None.
+            fail_fast (bool): Raises at the first photo that fails, in place of going on with the others. Defaults to False.
+            **kwargs: Options of the results:
+
+                - ``batch_size`` (int): Photos of one size that are enhanced at once. Defaults to 1.
+                - ``format`` (str): Of the files, such as 'png'. Defaults to None: like the input.
+                - ``bits`` (int): 16 writes PNG and TIFF with 16 bits a channel. Defaults to 8.
+                - ``strength`` (float): From 0, the photo as it is, to 1, enhanced in full; mixed in linear light. Defaults to 1.
+                - ``class_strength`` (dict[str, float]): Strength of single classes of the knowledge bank, such as
+                  ``{'sky': 0.2}``; soft where classes meet. Defaults to None.
+                - ``side_by_side`` (bool): Also makes a picture of input and result. Defaults to False.
+                - ``semantic_map`` (bool): Also makes a picture of what the knowledge bank sees. Defaults to False.
+
+        Yields:
+            Result: Of each photo, in their order. Other pictures are written below ``out_dir`` in folders of their names.
+
+        Raises:
+            FileExistsError: Before anything is done, if a result would replace an input.
+            ValueError: For an option that does not exist, or a value out of its range.
+        """
+        sources, notes = find_photos(inputs, out_dir)
+        return self._stream(sources, notes, out_dir, fail_fast, **kwargs)
+
+    def _stream(self, sources: List[Source], notes: Sequence[str], out_dir: Union[str, Path, None], fail_fast: bool,
+                batch_size: int = 1, format: Optional[str] = None, **kwargs: Any) -> Iterator[Result]:
+        # What can be wrong with the call is found here, not when the first result is asked for.
+        _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
+        self._check_options(**forward_kwargs, **postprocess_kwargs)
+        folder = None if out_dir is None else ResultFolder(out_dir, sources, format)
+        if not sources:
+            warnings.warn('There is nothing to enhance: the list of inputs is empty')
+        for note in notes:
+            print_log(note, logger='current', level=logging.WARNING)
+
+        def results() -> Iterator[Result]:
+            for batch in self.preprocess(sources, batch_size):
+                self.forward(batch, **forward_kwargs)
+                for result in batch:
+                    self._try(result, self.visualize, **visualize_kwargs)
+                    self._try(result, self.postprocess, folder=folder, **postprocess_kwargs)
+                    if fail_fast and result.error is not None:
+                        raise _naming(result)
+                    yield result
+
+        return results()
+
+    def _check_options(self, strength: float = 1., class_strength: Optional[Mapping[str, float]] = None, bits: int = 8) -> None:
+        check_strength(strength)
+        if class_strength:
+            strength_map(np.zeros((1, 1), np.int64), self.classes, class_strength, strength)
+        if bits not in (8, 16):
+            raise ValueError(f'bits={bits!r}: choose 8 or 16')
+
+    @property
+    def bank(self) -> nn.Module:
+        """The knowledge bank that is asked what is in a photo."""
+        if self._bank is None:
+            own = getattr(self.model, 'skb', None)
+            if own is not None and self._bank_config is None and own.num_classes:
+                self._bank = own
+            else:
+                cfg = Config.fromfile(find_config(self._bank_config or DEFAULT_BANK))
+                with DefaultScope.overwrite_default_scope('mmskf'):
+                    self._bank = MODELS.build(cfg.skb)
+                self._bank.to(self._device).eval()
+        return self._bank
+
+    @property
+    def classes(self) -> List[str]:
+        """The names of the knowledge bank's classes, which ``class_strength`` takes."""
+        if self._classes is None:
+            self._classes = class_names(self.bank)
+        return self._classes
+
+    @property
+    def _device(self) -> torch.device:
+        return self.model.data_preprocessor.device
+
+    @staticmethod
+    def _try(result: Result, step: Callable[..., Any], **kwargs: Any) -> Any:
+        """Runs a step of a photo that has not failed; if it fails now, the result says of what."""
+        if result.error is None:
+            try:
+                return step(result, **kwargs)
+            except Exception as error:  # Of whatever kind: the other photos are done, and this one is named.
+                result.error, result.enhanced = error, None
+        return None
+
+    def preprocess(self, inputs: Iterable[Source], batch_size: int = 1, **kwargs: Any) -> Iterator[List[Result]]:
+        """Reads photos: batches of consecutive photos of one size; those that cannot be read go with their batch."""
+        batch: List[Result] = []
+        for source in inputs:
+            result = Result(source)
+            result.photo = self._try(result, lambda result: result.source.read(self.pixel_limit))
+            if batch and (len(batch) == batch_size or _size(batch[-1]) != _size(result)):
+                yield batch
+                batch = []
+            batch.append(result)
+            for note in result.photo.notes if result.photo else []:
+                print_log(note, logger='current', level=logging.WARNING)
+        if batch:
+            yield batch
+
+    def forward(self, inputs: List[Result], strength: float = 1., class_strength: Optional[Mapping[str, float]] = None) -> None:
+        """Enhances a batch; where it fails as one, photo by photo, so that only those are lost that fail alone."""
+        sound = [result for result in inputs if result.error is None]
+        if len(sound) > 1:
+            try:
+                for result, image in zip(sound, self._enhance(sound)):
+                    result.enhanced = image
+            except Exception:
+                pass  # Each says below what is wrong with it.
+        for result in sound:
+            self._try(result, self._finish, strength=strength, class_strength=class_strength)
+
+    def _finish(self, result: Result, strength: float, class_strength: Optional[Mapping[str, float]]) -> None:
+        if result.enhanced is None:
+            result.enhanced, = self._enhance([result])
+        share: Union[float, np.ndarray] = strength
+        if class_strength:
+            share = strength_map(self.labels(result.photo.pixels), self.classes, class_strength, strength)
+        result.enhanced = blend(result.photo.pixels, result.enhanced, share)
+
+    @torch.inference_mode()
+    def _enhance(self, results: Sequence[Result]) -> List[np.ndarray]:
+        """The enhanced images of photos of one size, float32 (H, W, 3), RGB, 0..255."""
+        data = self.collate_fn([self.pipeline(dict(img=result.photo.pixels, key=result.source.name)) for result in results])
+        try:
+            with self._for_photos(), self._autocast():
+                outputs = [sample.output.pred_img for sample in self.model.test_step(data)]
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in OUT_OF_MEMORY):
+                height, width = results[0].photo.pixels.shape[:2]
+                raise MemoryError(f'The memory is not enough for {width}x{height} pixels: enhance it in smaller tiles, by a smaller '
+                                  f'max_pixels (--max-pixels), now {self._tile_pixels or "without limit"}') from error
+            raise
+        return [to_float_rgb(output) for output in outputs]
+
+    @property
+    def _tile_pixels(self) -> Optional[int]:
+        """Pixels of a photo that is enhanced at once; None: any."""
+        if self.max_pixels is None:
+            return self.model.max_pixels or self.model.generator.max_pixels
+        return self.max_pixels or None
+
+    @contextmanager
+    def _for_photos(self) -> Iterator[None]:
+        """The model as photos need it, and as it was afterwards: it may be in training elsewhere."""
+        model, preprocessor = self.model, self.model.data_preprocessor
+        before = preprocessor.data_keys, model.max_pixels
         # mmagic's preprocessor warns of every sample without the ground truth that it is told to expect.
         preprocessor.data_keys = None
+        model.max_pixels = self._tile_pixels
         try:
-            with torch.inference_mode():
-                result, = self.model.test_step(data)
+            yield
         finally:
-            preprocessor.data_keys = expected
-        return to_uint8(to_float_rgb(result.output.pred_img))
+            preprocessor.data_keys, model.max_pixels = before
+
+    def _autocast(self) -> ContextManager:
+        if not self.amp:
+            return nullcontext()
+        kind = self._device.type
+        return torch.autocast(kind, torch.float16 if kind == 'cuda' else torch.bfloat16)
+
+    @torch.inference_mode()
+    def labels(self, image: np.ndarray) -> np.ndarray:
+        """The class of every pixel of a photo, as the knowledge bank sees it, from a version of bounded size.
+
+        Args:
+            image (np.ndarray): uint8 (H, W, 3), RGB.
+
+        Returns:
+            np.ndarray: int64 (H, W), see :attr:`classes`.
+        """
+        height, width = image.shape[:2]
+        tensor = torch.from_numpy(image.copy()).to(self._device).permute(2, 0, 1)[None] / 255
+        shrink = min(1., (BANK_PIXELS / (height * width))**0.5)
+        if shrink < 1:
+            tensor = F.interpolate(tensor, scale_factor=shrink, mode='area', recompute_scale_factor=True)
+        labels = self.bank(tensor).labels[:, None].float()
+        return F.interpolate(labels, size=(height, width))[0, 0].long().cpu().numpy()
+
+    def visualize(self, inputs: Result, side_by_side: bool = False, semantic_map: bool = False, **kwargs: Any) -> None:
+        """Makes the pictures that are asked for."""
+        image = inputs.photo.pixels
+        if side_by_side:
+            inputs.pictures['side_by_side'] = _side_by_side(image, inputs.prediction)
+        if semantic_map:
+            inputs.pictures['semantic_map'] = semantic_overlay(image, self.labels(image), self.classes)
+
+    def postprocess(self, preds: Result, folder: Optional[ResultFolder] = None, bits: int = 8, **kwargs: Any) -> None:
+        """Writes a result and its other pictures, where there is a folder for them."""
+        if folder is None:
+            return
+        pixels = preds.prediction if bits == 8 else np.clip(np.rint(preds.enhanced * 257), 0, 65535).astype(np.uint16)
+        preds.path = folder.write(preds.source, pixels, preds.photo)
+        for name, picture in preds.pictures.items():
+            folder.write(preds.source, picture, Photo(picture, format=preds.photo.format), below=name)
 
     @staticmethod
     def find_files(paths: Union[str, Path, Sequence[Union[str, Path]]]) -> List[Path]:
-        """Files, and the images in folders, sorted.
+        """Files, and the images in folders and below, sorted.
 
         Raises:
             FileNotFoundError: Without such a file, or for a folder without images.
         """
-        files = []
-        for path in map(Path, paths if isinstance(paths, (list, tuple)) else [paths]):
-            if not path.exists():
-                raise FileNotFoundError(f'There is no file or folder {path}')
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in IMG_EXTENSIONS) if path.is_dir() else [path]
-            if not found:
-                raise FileNotFoundError(f'The folder {path} holds no image ({", ".join(sorted(IMG_EXTENSIONS))})')
-            files += found
-        return files
+        sources, _ = find_photos(paths)
+        for source in sources:
+            if source.error is not None:
+                raise source.error
+        return [Path(source.given) for source in sources]
 
-    @classmethod
-    def _samples(cls, inputs) -> List[dict]:
-        samples = []
-        for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
-            if isinstance(item, np.ndarray):
-                samples.append(dict(img=item, key=f'{len(samples):04d}'))
-            else:
-                samples += [dict(img_path=str(file), key=file.stem) for file in cls.find_files(item)]
-        # Photos of the same name from several folders must not overwrite each other's result.
-        used = set()
-        for sample in samples:
-            names = itertools.chain([sample['key']], (f'{sample["key"]}_{number}' for number in itertools.count(2)))
-            sample['key'] = next(name for name in names if name not in used)
-            used.add(sample['key'])
-        return samples
+
+_side_by_side = side_by_side  # the picture, beside the option of that name
+
+
+def _is_single(inputs: Any, sources: Sequence[Source]) -> bool:
+    """Whether one file or array was given, and not several, a folder or a pattern that finds some."""
+    return len(sources) == 1 and (sources[0].given is inputs or (isinstance(inputs, (str, Path)) and sources[0].given == str(inputs)))
+
+
+def _size(result: Result) -> Optional[Tuple[int, ...]]:
+    return None if result.photo is None else result.photo.pixels.shape
+
+
+def _naming(result: Result) -> Exception:
+    """The error of a photo, made to name it where it does not."""
+    if result.source.name in str(result.error):
+        return result.error
+    error = RuntimeError(result.reason)
+    error.__cause__ = result.error
+    return error
+
+
+def _indexed_weights(name: str) -> Optional[str]:
+    weights = [model.get('Weights') for model in model_index() if model['Name'] == name]
+    return weights[0] if weights else None
+
+
+def _name_of(cfg: Config) -> str:
+    return Path(cfg.filename).stem if cfg.filename else 'The model'

@@ -1,8 +1,9 @@
 """Low-light image data sets, transforms, and low-light images synthesized from ordinary photos."""
-from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
+from mmskf.utils.image import linear_to_srgb, srgb_to_linear
+from mmskf.utils.image_folder import IMG_EXTENSIONS
 
 from .enhancement_dataset import EnhancementDataset
-from .low_light_synthesis import darken, expose, linear_to_srgb, srgb_to_linear
+from .low_light_synthesis import darken, expose
 from .transforms import AppendEqualized, LoadImage, RandomCrop, StretchRange, decode_image, to_rgb8
 from .unpaired import UNPAIRED_SETS, unpaired_tests, without_ground_truth
 

@@ -8,13 +8,7 @@ from mmagic.datasets import BasicImageDataset
 from mmengine.logging import print_log
 
 from mmskf.registry import DATASETS
-
-NAMES_SHOWN = 5
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - NAMES_SHOWN
-    return ', '.join(names[:NAMES_SHOWN]) + (f' and {more} more' if more > 0 else '')
+from mmskf.utils.image_folder import IMG_EXTENSIONS, describe_skipped, is_image_name, shortened
 
 
 @DATASETS.register_module()
@@ -23,6 +17,9 @@ class EnhancementDataset(BasicImageDataset):
 
     What mmagic's ``BasicImageDataset`` lacks: everything that can be wrong with the folders is said when the data set is
     built, before a training starts; partners may have different names on the two sides, also different extensions.
+
+    Images are told by their endings, in any case of letters. Hidden files are skipped; the other
+    files of a folder that are skipped are named in the log, and listed in ``skipped``.
 
     Each sample holds ``key`` (what the names of a pair have in common), ``img_path`` and, with pairs, ``gt_path``. Samples
     are sorted by ``key``.
@@ -39,6 +36,7 @@ class EnhancementDataset(BasicImageDataset):
         recursive (bool): Also looks in folders below. Defaults to False.
         serialize_data (bool): Packs the list of files for many workers, which costs a garbage collection (half a second) and
             pays off from some hundred thousand files on. Defaults to False.
+        img_suffix (Sequence[str]): Endings of images, in lower case. Defaults to :data:`IMG_EXTENSIONS`.
         **kwargs: ``test_mode``, ``indices``, ``lazy_init``... of ``mmengine.dataset.BaseDataset``, and ``backend_args``.
 
     Raises:
@@ -60,7 +58,9 @@ class EnhancementDataset(BasicImageDataset):
                  metainfo: dict | None = None,
                  recursive: bool = False,
                  serialize_data: bool = False,
+                 img_suffix: Sequence[str] = IMG_EXTENSIONS,
                  **kwargs: Any) -> None:
+        self.skipped: list[str] = []
         # A new dict for each data set: BasicImageDataset writes into the one it gets, also where that is its default.
         super().__init__(
             data_root=data_root,
@@ -70,6 +70,7 @@ class EnhancementDataset(BasicImageDataset):
             metainfo=metainfo,
             recursive=recursive,
             serialize_data=serialize_data,
+            img_suffix=tuple(img_suffix),
             **kwargs)
 
     def load_data_list(self) -> list[dict]:
@@ -98,9 +99,11 @@ class EnhancementDataset(BasicImageDataset):
         template = self.filename_tmpl[side]
         pattern = re.compile('(.*)'.join(re.escape(part) for part in template.split('{}')))
         paths: dict[str, str] = {}
-        strangers = []
-        for name in sorted(self.file_backend.list_dir_or_file(
-                folder, list_dir=False, suffix=self.img_suffix, recursive=self.recursive)):
+        strangers, skipped = [], []
+        for name in sorted(self.file_backend.list_dir_or_file(folder, list_dir=False, recursive=self.recursive)):
+            if not is_image_name(name, self.img_suffix):
+                skipped.append(osp.join(folder, name))
+                continue
             match = pattern.fullmatch(osp.splitext(osp.basename(name))[0])
             if match is None:
                 strangers.append(name)
@@ -111,12 +114,15 @@ class EnhancementDataset(BasicImageDataset):
                 raise ValueError(f'{paths[key]} and {path} have the same name but for the extension, so that partners are '
                                  'not clear: keep one of them')
             paths[key] = path
+        if skipped:
+            self.skipped += skipped
+            print_log(describe_skipped(skipped), logger='current', level=logging.WARNING)
         if strangers:
-            raise ValueError(f'{len(strangers)} of the images in {folder} are not named "{template}.*": {_some(strangers)}. '
+            raise ValueError(f'{len(strangers)} of the images in {folder} are not named "{template}.*": {shortened(strangers)}. '
                              f'Rename them or take them out, or set filename_tmpl.{side}')
         if not paths:
             raise FileNotFoundError(f'The folder of the "{side}" images holds no image: {folder} (looked for '
-                                    f'{", ".join(sorted({suffix.lower() for suffix in self.img_suffix}))}'
+                                    f'{", ".join(self.img_suffix)}'
                                     f'{"" if self.recursive else ", not in folders below"})')
         return paths
 
@@ -128,7 +134,7 @@ class EnhancementDataset(BasicImageDataset):
                 alone = [paths[key] for key in sorted(paths.keys() - sides[other].keys())]
                 if alone:
                     problems.append(f'{len(alone)} of the {len(paths)} images of "{side}" have none in "{other}" '
-                                    f'({self.data_prefix[other]}): {_some(alone)}')
+                                    f'({self.data_prefix[other]}): {shortened(alone)}')
         if problems:
             raise ValueError(f'Every image needs a partner, but {"; ".join(problems)}. Complete the pairs, or take out the '
                              f'images without a partner; names are paired by filename_tmpl={self.filename_tmpl}')

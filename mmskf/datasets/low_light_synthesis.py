@@ -10,16 +10,7 @@ from typing import Any
 
 import numpy as np
 
-
-def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
-    """Inverse transfer curve of sRGB (IEC 61966-2-1): display values in [0, 1] to light, 1 being white."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055)**2.4)
-
-
-def linear_to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Transfer curve of sRGB (IEC 61966-2-1): light, clipped to [0, 1], to display values in [0, 1]."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear**(1 / 2.4) - 0.055)
+from mmskf.utils.image import linear_to_srgb, srgb_to_linear
 
 
 def expose(linear: np.ndarray, rng: np.random.Generator, exposure: float, gains: Sequence[float] = (1., 1., 1.),

@@ -1,5 +1,5 @@
 from abc import abstractmethod
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -24,6 +24,9 @@ class EnhancementNet(BaseModule):
         stages (tuple[str]): Subnets that are trained one after the other, in this order; see :class:`StagedEditor`.
             Defaults to (): all is trained at once.
         test_uses_gt (bool): In testing it is given the ground truth, which no fair score has. Defaults to False.
+        max_pixels (int, optional): Pixels of a photo that it enhances at once, with a knowledge bank, in about 2 GB; larger
+            ones are enhanced in tiles (:func:`~mmskf.models.whole_image.enhance_in_tiles`). None: never. Defaults to 1,000,000.
+        context (int): From how far away, in pixels, the border of a tile is noticed: so much of it is not used. Defaults to 48.
 
     Args:
         init_cfg (dict, optional): As in :class:`BaseModule`.
@@ -36,6 +39,8 @@ class EnhancementNet(BaseModule):
     early_image: bool = False
     stages: Tuple[str, ...] = ()
     test_uses_gt: bool = False
+    max_pixels: Optional[int] = 1_000_000
+    context: int = 48
 
     def __init__(self, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
@@ -51,6 +56,17 @@ class EnhancementNet(BaseModule):
         Returns:
             Tensor or tuple: The enhanced images (N, 3, H, W), unclamped; in a tuple they are the first item.
         """
+
+    def maps_of_whole(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """What the network computes pixel by pixel from an image that has to be whole, for when it is enhanced in tiles.
+
+        Args:
+            inputs (Tensor): The whole images (N, input_channels, H, W).
+
+        Returns:
+            dict[str, Tensor]: Keyword of :meth:`forward` -> map (N, C, H, W); a tile is given its part. None by default.
+        """
+        return {}
 
     @property
     def se_modules(self) -> List[SEModule]:

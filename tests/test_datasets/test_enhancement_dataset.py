@@ -46,6 +46,21 @@ def test_pairs_by_templates(tmp_path):
     assert found[1]['gt_path'] == str(tmp_path / 'Normal' / 'normal00690.jpg')
 
 
+def test_images_by_any_ending_and_what_is_skipped(tmp_path, monkeypatch):
+    log = []
+    monkeypatch.setattr('mmskf.datasets.enhancement_dataset.print_log', lambda message, **kwargs: log.append(message))
+    names = ('a.webp', 'b.Jpg', 'c.avif', 'd.jp2', 'e.jfif', 'f.gif', 'g.TIFF')
+    for name in (*names, '._a.png', 'notes.txt', 'h.eps', 'i.nef'):
+        (tmp_path / name).write_bytes(b'')
+    dataset = EnhancementDataset(str(tmp_path), dict(img=''))
+    assert [sample['key'] for sample in samples(dataset)] == list('abcdefg')
+    skipped = [str(tmp_path / name) for name in ('h.eps', 'i.nef', 'notes.txt')]
+    assert dataset.skipped == skipped
+    assert all(path in log[0] for path in skipped) and 'developed first' in log[0] and len(log) == 1
+    only = EnhancementDataset(str(tmp_path), dict(img=''), img_suffix=('.jpg', ))
+    assert [sample['key'] for sample in samples(only)] == ['b']
+
+
 def test_template_is_no_regular_expression(tmp_path):
     save(tmp_path / 'low' / 'a+1.png')
     save(tmp_path / 'high' / '1.png')

@@ -132,6 +132,17 @@ def test_saved_images_keep_apart(tmp_path):
         assert np.array_equal(cv2.imread(str(tmp_path / 'out' / name)), cv2.imread(str(tmp_path / name)) * 2)
 
 
+def test_saved_images_never_replace_an_input(tmp_path, pairs):
+    """Neither the low-light images nor the ground truth, also by way of a link; before anything is computed."""
+    (tmp_path / 'link').symlink_to(pairs / 'low', target_is_directory=True)
+    content = {path: path.read_bytes() for path in pairs.rglob('*.png')}
+    for folder in (pairs / 'low', pairs / 'normal', tmp_path / 'link'):
+        with pytest.raises(FileExistsError, match=f'{folder}/.*.png is one of the originals.*another folder for the results'):
+            report_of_test(tmp_path / 'work', loader(pairs), [dict(type='PSNR')],
+                           hooks=[dict(type='SaveImagesHook', out_dir=str(folder))])
+    assert {path: path.read_bytes() for path in pairs.rglob('*.png')} == content
+
+
 def test_names_of_images():
     assert names_below_common_folder([]) == {}
     assert names_below_common_folder(['/data/low/1.png']) == {'/data/low/1.png': '1.png'}

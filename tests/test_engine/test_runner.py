@@ -1,8 +1,10 @@
 import json
+import logging
 import multiprocessing
 import os
 import shutil
 import signal
+import time
 
 import pytest
 import torch
@@ -148,23 +150,22 @@ def test_a_part_of_the_weights(pairs, tmp_path):
     assert '1 of the 2 tensors of this model match, 75.0% of its numbers' in next((tmp_path / 'work').glob('*/*.log')).read_text()
 
 
-def _hold(folder, entered, leave):
-    import logging
+def _hold(folder, entered):
     with locked(folder, logging.getLogger()):
-        entered.set()
-        leave.wait()
+        entered.send(True)
+        time.sleep(600)
 
 
 @pytest.fixture
 def holder(tmp_path):
     """A process that has the lock of a folder."""
     context = multiprocessing.get_context('fork')
-    entered, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path / 'work', entered, leave))
+    entered, sending = context.Pipe(duplex=False)
+    process = context.Process(target=_hold, args=(tmp_path / 'work', sending))
     process.start()
-    assert entered.wait(60)
+    assert entered.poll(60)
     yield process
-    leave.set()
+    process.kill()
     process.join()
 
 

@@ -62,6 +62,14 @@ def test_every_problem_is_told_by_file(data, capsys):
     assert f'{data}: 3 problems' in out
 
 
+def test_skipped_files_are_told(data, capsys):
+    (data / 'train' / 'low' / 'astronaut.nef').write_bytes(b'')
+    (data / 'train' / 'low' / 'Thumbs.db').write_bytes(b'')
+    code, out = check(capsys, 'paired', data)
+    assert code == 0 and f'no image, or a link to a folder): {data}/train/low/Thumbs.db' in out
+    assert f'Skipped: {data}/train/low/astronaut.nef; that is a raw file of a camera' in out
+
+
 def test_missing_folders_are_told_once_each(data, capsys):
     code, out = check(capsys, 'lol', data)
     assert code == 1

@@ -15,7 +15,7 @@ def test_enhance(tool, pairs, tmp_path, capsys):
         str(tmp_path / 'out'), '--before-after', str(tmp_path / 'sheet.png')
     ])
     assert '3 enhanced pictures' in capsys.readouterr().out
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['0.png', '1.png', 'single.png']
-    assert Image.open(tmp_path / 'out' / 'single.png').size == (20, 30)
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['0.png', '1.png', 'side_by_side', 'single.jpg']
+    assert Image.open(tmp_path / 'out' / 'single.jpg').size == (20, 30)
     sheet = np.asarray(Image.open(tmp_path / 'sheet.png'))
     assert sheet.shape[0] == 3 * 300 and (sheet[-1, -1] == 255).all()  # the narrow photo leaves white

@@ -273,3 +273,17 @@ def test_methods_without_weights_are_not_trained(tool, tmp_path):
 def test_a_network_is_not_tested_without_weights(tool, pairs, tmp_path):
     with pytest.raises(ValueError, match='drbn_demo.py was given no weights: .* Give the checkpoint'):
         tool('tools/test').main([str(ROOT / CONFIG), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work')])
+
+
+def test_two_processes_go_on_as_they_would_have(pairs, tmp_path):
+    """With workers; from the checkpoint of iteration 2 both come to the weights that they had without the interruption."""
+    env = dict(os.environ, PYTHON=sys.executable, MASTER_PORT='29541', OMP_NUM_THREADS='1')
+    for work_dir, resume in (('whole', []), ('resumed', ['--resume', str(tmp_path / 'whole' / 'iter_2.pth')])):
+        result = subprocess.run(
+            ['bash', 'tools/dist_train.sh', str(ROOT / CONFIG), '2', '--data-root', str(pairs), '--work-dir',
+             str(tmp_path / work_dir), *resume, '--cfg-options', *SMALL, 'train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2',
+             'train_dataloader.num_workers=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'],
+            cwd=ROOT, env=env, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr[-6000:]
+    whole, resumed = (weights_of(tmp_path / name, 4)['state_dict'] for name in ('whole', 'resumed'))
+    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())

@@ -22,7 +22,8 @@ from scipy.fft import dctn
 from scipy.stats import rankdata
 
 from mmskf.apis.config import paired_layouts
-from mmskf.datasets import IMG_EXTENSIONS, UNPAIRED_SETS, EnhancementDataset, decode_image
+from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
+from mmskf.utils.image_folder import describe_skipped, list_images
 
 # What the data sets are called in configs/_base_/datasets.py.
 PAIRED = dict(lol='lol', lolv2_real='lolv2_real', paired='paired_folder')
@@ -80,8 +81,8 @@ def split_configs(kind, root):
 
 
 def find_files(data_root, data_prefix, filename_tmpl):
-    """Side -> key -> path of all images of a split, and what is wrong with its folders, names and pairing."""
-    problems, files = [], {}
+    """Side -> key -> path of all images of a split, what is wrong with its folders, names and pairing, and skipped files."""
+    problems, files, skipped = [], {}, []
     try:
         EnhancementDataset(data_root, data_prefix, filename_tmpl)
     except (FileNotFoundError, ValueError) as error:
@@ -95,7 +96,8 @@ def find_files(data_root, data_prefix, filename_tmpl):
         else:
             samples = map(one_side.get_data_info, range(len(one_side)))
             files[side] = {sample['key']: sample[f'{side}_path'] for sample in samples}
-    return files, problems
+            skipped += one_side.skipped
+    return files, problems, skipped
 
 
 def read_files(paths, hashed):
@@ -138,7 +140,7 @@ def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size
         tuple: path -> hash of the images by which the split is compared with others, and the list of problems.
     """
     print(f'{name}: {", ".join(data_prefix.values())}')
-    files, problems = find_files(data_root, data_prefix, filename_tmpl)
+    files, problems, skipped = find_files(data_root, data_prefix, filename_tmpl)
     sizes, hashes, unreadable = read_files([path for paths in files.values() for path in paths.values()],
                                            set(files.get('gt', files.get('img', {})).values()))
     problems += unreadable
@@ -153,6 +155,8 @@ def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size
         if len({sizes.get(path) for path in partners} - {None}) > 1:
             problems.append('partners differ in size: ' + ', '.join(
                 f'{path} {"x".join(map(str, sizes[path]))}' for path in partners if path in sizes))
+    if skipped:
+        print(f'  note: {describe_skipped(skipped)}')
     if crop_size:
         small = [path for path, size in sizes.items() if min(size) < crop_size]
         if small:
@@ -167,7 +171,7 @@ def training_images(folder):
     for kind in ('lol', 'lolv2_real', 'paired'):
         candidates.append(folder / split_configs(kind, folder)['train']['data_prefix']['gt'])
     for candidate in candidates:
-        images = sorted(str(path) for path in candidate.glob('*') if path.suffix.lower() in IMG_EXTENSIONS)
+        images = list(map(str, list_images(candidate, recursive=False).images)) if candidate.is_dir() else []
         if images:
             return images
     raise SystemExit(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))

@@ -21,8 +21,9 @@ import skimage
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from mmskf.datasets import IMG_EXTENSIONS, darken, decode_image
+from mmskf.datasets import darken, decode_image
 from mmskf.utils.files import atomic_open
+from mmskf.utils.image_folder import describe_skipped, list_images
 
 # The natural colour photographs among scikit-image's pictures (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
 SHIPPED = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'motorcycle_right.png', 'rocket.jpg')
@@ -66,7 +67,9 @@ def find_photos(folder=None):
     """Paths of the photos, sorted: all images in a folder and below, or scikit-image's own."""
     if folder is None:
         return [Path(skimage.__file__).parent / 'data' / name for name in SHIPPED]
-    photos = sorted(path for path in folder.rglob('*') if path.suffix.lower() in IMG_EXTENSIONS)
+    photos, skipped = list_images(folder) if folder.is_dir() else ([], [])
+    if skipped:
+        print(describe_skipped(skipped))
     names = [path.stem for path in photos]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

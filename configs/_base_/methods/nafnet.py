@@ -11,10 +11,10 @@ model = dict(
 # What makes NAFNet-SKF of it: SE modules behind the decoder's stages at 1/4, 1/2 and 1/1.
 skf = dict(
     generator=dict(se=dict(type='SEModule', modules=('decoders.1', 'decoders.2', 'decoders.3'), sources=(2, 1, 0))),
-    # Provisional: HWMNet's weights times 90, since at 20 dB the gradient of PSNR is 90 times that of a mean absolute error.
-    # To be set by gradient_share.py after a training.
-    sch_loss=dict(type='SCHLoss', loss_weight=27.),
-    sa_loss=dict(type='SALoss', loss_weight=0.9),
+    # On the enhanced image SCH has about 12 % of the gradient norm of loss_recon, SA about 14 % (gradient_share.py --warm-up 100,
+    # crops of 64x64, with the small knowledge bank).
+    sch_loss=dict(type='SCHLoss', loss_weight=20.),
+    sa_loss=dict(type='SALoss', loss_weight=0.3),
     discriminator=dict(type='SADiscriminator'))
 
 train_pipeline = [

@@ -2,13 +2,14 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import mmcv
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mmskf.registry import HOOKS
 from mmskf.utils.image import to_float_rgb, to_uint8
+from mmskf.utils.image_file import Photo, write_photo
+from mmskf.utils.image_folder import Originals
 
 from .image_names import names_below_common_folder
 
@@ -22,8 +23,11 @@ class SaveImagesHook(Hook):
     only in their ending, all keep theirs: 'a.bmp' and 'a.jpg' give 'a.bmp.png' and 'a.jpg.png'.
 
     Args:
-        out_dir (str or Path): Folder of the images; it is made. Existing files are replaced.
+        out_dir (str or Path): Folder of the images; it is made. Files of an earlier test are replaced, inputs never.
         pred_key (str): Field of the output that holds the image: (3, H, W), BGR, 0..255. Defaults to 'pred_img'.
+
+    Raises:
+        FileExistsError: Before the test, if an image would be written over one that the test reads.
     """
 
     def __init__(self, out_dir: str | Path, pred_key: str = 'pred_img') -> None:
@@ -34,15 +38,18 @@ class SaveImagesHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Gives each image of the data sets its file: all of them are needed to see which names collide."""
         datasets = [loader.dataset for loader in runner.test_loop.dataloaders]
-        self.files = output_files(dataset.get_data_info(index)['img_path']
-                                  for dataset in datasets for index in range(len(dataset)))
+        samples = [dataset.get_data_info(index) for dataset in datasets for index in range(len(dataset))]
+        self.files = output_files(sample['img_path'] for sample in samples)
+        originals = Originals(value for sample in samples for key, value in sample.items() if key.endswith('_path'))
+        for name in self.files.values():
+            originals.check(self.out_dir / name)
 
     def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
                         outputs: Sequence[BaseDataElement] = ()) -> None:
         """Saves the images of a batch."""
         for sample in outputs:
             image = to_uint8(to_float_rgb(sample.output.get(self.pred_key)))
-            mmcv.imwrite(mmcv.rgb2bgr(image), str(self.out_dir / self.files[sample.img_path]))
+            write_photo(self.out_dir / self.files[sample.img_path], image, like=Photo(image), kind='PNG')
 
 
 def output_files(paths: Iterable[str]) -> dict[str, str]:

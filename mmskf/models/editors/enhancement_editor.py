@@ -8,6 +8,8 @@ from mmengine.runner.checkpoint import get_state_dict
 from torch import Tensor
 
 from mmskf.models.enhancement_net import EnhancementNet
+from mmskf.models.whole_image import enhance_in_tiles
+from mmskf.structures import Prior
 from mmskf.utils.image import from_mmagic
 
 Outputs = Union[Tensor, Tuple[Tensor, ...]]
@@ -51,15 +53,15 @@ def check_finite(images: Tensor, data_samples: Optional[DataSample]) -> None:
 class EnhancementEditor(BaseEditModel):
     """What an editor needs around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
 
-    A subclass implements :meth:`test`, the forward pass of testing.
+    A subclass may override :meth:`generate` (how the generator is called) and :meth:`test_prior` (what it is told of semantics).
 
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
         recon_loss (dict): Config of its loss.
         data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images to [0, 1].
         train_cfg (dict, optional): As in ``BaseEditModel``; unused.
-        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; a subclass names what
-            else it takes in ``test_options``. Defaults to None.
+        test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; ``max_pixels=N`` enhances larger images
+            in tiles; a subclass names what else it takes in ``test_options``. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
@@ -67,7 +69,7 @@ class EnhancementEditor(BaseEditModel):
         ValueError: For an unknown option in ``test_cfg``.
     """
 
-    test_options: Tuple[str, ...] = ('tta', )
+    test_options: Tuple[str, ...] = ('tta', 'max_pixels')
     gt_note = 'output made with the ground truth'  # In the name of every score, where ``test_uses_gt`` is set.
     gt_advice = 'choose a setting that needs none'  # For whoever has no ground truth.
 
@@ -96,15 +98,60 @@ class EnhancementEditor(BaseEditModel):
         self.size_divisor = self.generator.size_divisor
         self.input_channels = self.generator.input_channels
         self.test_uses_gt = self.generator.test_uses_gt
+        self.max_pixels: Optional[int] = (test_cfg or {}).get('max_pixels')
+
+    def val_step(self, data: dict) -> List[DataSample]:
+        """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
+        self.check_sizes(data)
+        return super().val_step(data)
+
+    def test_step(self, data: dict) -> List[DataSample]:
+        """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
+        self.check_sizes(data)
+        return super().test_step(data)
+
+    @staticmethod
+    def check_sizes(data: dict) -> None:
+        """Refuses a batch of images of several sizes, which cannot be stacked.
+
+        Raises:
+            ValueError: If they differ; names the files.
+        """
+        images, samples = data['inputs'], data.get('data_samples') or []
+        if len({tuple(image.shape) for image in images}) > 1:
+            names = [sample.get('img_path', f'image {number}') for number, sample in enumerate(samples, 1)]
+            sizes = [f'{name} is {image.shape[-1]}x{image.shape[-2]}' for name, image in zip(names, images)]
+            raise ValueError(f'Images of several sizes (width x height) cannot be tested as one batch: {", ".join(sizes)}. Set '
+                             'batch_size=1 in val_dataloader and test_dataloader, which is what a test of photos takes')
+
+    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None, **maps: Tensor) -> Outputs:
+        """Calls the generator.
+
+        Args:
+            inputs (Tensor): Low-light images (N, input_channels, H, W), of a size that the generator takes.
+            prior (SemanticPrior or callable, optional): For its SE modules.
+            gt (Tensor, optional): Ground truth (N, 3, H, W) in training; in testing only where ``test_uses_gt`` is set.
+            **maps (Tensor): Its :meth:`EnhancementNet.maps_of_whole`, where the inputs are a tile.
+
+        Returns:
+            Tensor or tuple: What ``recon_loss`` takes.
+        """
+        return self.generator(inputs, prior, **maps)
+
+    def test_prior(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Prior:
+        """What the generator is told in testing of the semantics of its inputs: nothing, without a knowledge bank."""
+        return None
 
     def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
-        """The generator's outputs in testing.
+        """The generator's outputs in testing; images of more than ``max_pixels`` are enhanced in tiles.
 
         Args:
             inputs (Tensor): Low-light images (N, input_channels, H, W) of a size that the generator takes.
             gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
         """
-        raise NotImplementedError
+        if self.max_pixels and inputs[0, 0].numel() > self.max_pixels:
+            return enhance_in_tiles(self, inputs, gt, self.max_pixels)
+        return self.generate(inputs, self.test_prior(inputs, gt), gt)
 
     def enhance(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tensor:
         """Enhances images of any size.

@@ -113,19 +113,6 @@ class SKFEditor(EnhancementEditor):
         """The baseline's own loss in this iteration."""
         return self.pixel_loss
 
-    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None) -> Outputs:
-        """Calls the generator.
-
-        Args:
-            inputs (Tensor): Low-light images (N, input_channels, H, W), of a size that the generator takes.
-            prior (SemanticPrior or callable, optional): For its SE modules.
-            gt (Tensor, optional): Ground truth (N, 3, H, W) in training; in testing only where ``test_uses_gt`` is set.
-
-        Returns:
-            Tensor or tuple: What ``recon_loss`` takes.
-        """
-        return self.generator(inputs, prior)
-
     def compared(self, outputs: Outputs, gt: Tensor) -> Tuple[Tensor, Tensor]:
         """The two images whose histograms SCH compares: the enhanced one and the ground truth."""
         return full_size(outputs), gt
@@ -205,10 +192,6 @@ class SKFEditor(EnhancementEditor):
             priors.images['pred'] = full_size(self.generate(inputs, prior, gt))
             prior = priors.of('pred')
         return prior
-
-    def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
-        """The generator's outputs in testing; see :class:`EnhancementEditor`."""
-        return self.generate(inputs, self.test_prior(inputs, gt), gt)
 
     def _check(self, told_se: bool) -> None:
         """Refuses parts of SKF without what they need, and options that would do nothing."""

@@ -61,6 +61,6 @@ class StagedEditor(SKFEditor):
         """The loss of the current stage."""
         return self.pixel_loss[self.stage]
 
-    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None) -> Outputs:
+    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None, **maps: Tensor) -> Outputs:
         """Calls the generator; in training, for the current stage."""
-        return self.generator(inputs, prior, gt, stage=self.stage if self.training else None)
+        return self.generator(inputs, prior, gt, stage=self.stage if self.training else None, **maps)

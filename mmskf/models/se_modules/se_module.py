@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torchvision.models.convnext import LayerNorm2d
 
+from mmskf.models.whole_image import whole_image
 from mmskf.registry import MODELS
 
 
@@ -38,7 +39,7 @@ class CrossChannelAttention(BaseModule):
         query = self.q_conv(self.q(semantic))
         query, key, value = (x.flatten(2).unflatten(1, (self.heads, -1)) for x in (query, key, value))
         query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
-        attention = (query @ key.mT * self.temperature).softmax(dim=-1)
+        attention = whole_image((query @ key.mT * self.temperature).softmax(dim=-1))
         return self.project_out((attention @ value).flatten(1, 2).unflatten(-1, image.shape[-2:]))
 
 

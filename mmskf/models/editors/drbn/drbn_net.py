@@ -126,6 +126,7 @@ class DRBNNet(EnhancementNet):
     """
     size_divisor = 4
     early_image = True
+    context = 96  # Measured with the authors' weights, which notice zero padding from 160 pixels away.
 
     def __init__(self,
                  channels: int = 16,

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
+from mmskf.models.whole_image import whole_image
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -46,7 +47,7 @@ class ChannelAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.expand(F.relu(self.reduce(x.mean(dim=(2, 3), keepdim=True))))
-        return x * weights.sigmoid()
+        return x * whole_image(weights.sigmoid())
 
 
 class HalfWaveletAttentionBlock(nn.Module):
@@ -100,7 +101,7 @@ class SelectiveKernelFusion(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         means = sum(feature.mean(dim=(2, 3), keepdim=True) for feature in features)
         common = self.reduce(means)
-        weights = torch.stack([expand(common) for expand in self.expand]).softmax(dim=0)
+        weights = whole_image(torch.stack([expand(common) for expand in self.expand]).softmax(dim=0))
         return sum(weight * feature for weight, feature in zip(weights, features))
 
 
@@ -130,6 +131,7 @@ class HWMNet(EnhancementNet):
     Raises:
         ValueError: If ``channels`` is odd or less than 8, or ``depth`` less than 1.
     """
+    max_pixels = 300_000
 
     def __init__(self, channels: int = 96, depth: int = 4, se: Optional[dict] = None, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)

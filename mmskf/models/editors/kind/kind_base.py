@@ -3,6 +3,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor, nn
 
+from mmskf.models.whole_image import whole_image
 from mmskf.structures import Adjustment, Prior, Restoration
 
 from ..retinex_generator import RetinexGenerator, start_as_tensorflow
@@ -60,7 +61,7 @@ class KinDBase(RetinexGenerator):
         """Testing; the ground truth is looked at with ``exposure='gt'`` only."""
         reflectance, illumination = self.decom(inputs)
         restored = self.denoised(self.restored(reflectance, illumination, prior))
-        adjusted = self.adjust(illumination, self.ratio(illumination, restored, gt))
+        adjusted = self.adjust(illumination, whole_image(self.ratio(illumination, restored, gt)))
         return Restoration(self.fuse(inputs, reflectance, illumination, restored, adjusted), restored)
 
     def restored(self, reflectance: Tensor, illumination: Tensor, prior: Prior) -> Tensor:

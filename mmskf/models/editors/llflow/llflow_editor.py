@@ -54,7 +54,7 @@ class LLFlowEditor(SKFEditor):
         """Standard deviation of what is decoded around the color map in testing."""
         return (self.test_cfg or {}).get('temperature', 0.)
 
-    def generate(self, inputs: Tensor, prior: Optional[SemanticPrior], gt: Optional[Tensor] = None) -> Outputs:
+    def generate(self, inputs: Tensor, prior: Optional[SemanticPrior], gt: Optional[Tensor] = None, **maps: Tensor) -> Outputs:
         """The enhanced images; with a ground truth its latent images and their mean.
 
         Raises:
@@ -62,7 +62,7 @@ class LLFlowEditor(SKFEditor):
         """
         lq = self.network_inputs(inputs)
         if gt is None:
-            return self.generator(lq, prior, temperature=self.temperature)
+            return self.generator(lq, prior, temperature=self.temperature, **maps)
         outputs = self.generator(lq, prior, gt, decode=self.inverse_loss is not None)
         # The only wait for the device in training: what is wrong is looked for when something is.
         if not outputs.logdet.isfinite().all():

@@ -1,8 +1,6 @@
-from typing import Any, NoReturn, Optional
+from typing import Any, NoReturn
 
-from torch import Tensor
-
-from mmskf.models.editors.enhancement_editor import EnhancementEditor, Outputs
+from mmskf.models.editors.enhancement_editor import EnhancementEditor
 from mmskf.registry import MODELS
 
 
@@ -23,10 +21,6 @@ class SimpleEditor(EnhancementEditor):
         super().__init__(generator, recon_loss=dict(type='mmagic.L1Loss'), **kwargs)
         if next(self.generator.parameters(), None) is not None:
             raise ValueError(f'{type(self.generator).__name__} has weights: its editor is SKFEditor, not SimpleEditor')
-
-    def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
-        """The enhanced images; see :class:`EnhancementEditor`."""
-        return self.generator(inputs)
 
     def forward_train(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuses: there is nothing to train.

@@ -17,6 +17,7 @@ class Identity(EnhancementNet):
     Shape:
         (N, 3, H, W) in [0, 1] -> (N, 3, H, W)
     """
+    max_pixels = None
 
     def forward(self, inputs: Tensor, prior: Prior = None) -> Tensor:
         """The images; the prior is for networks with SE modules."""
@@ -37,6 +38,7 @@ class GammaCorrection(EnhancementNet):
     Raises:
         ValueError: If ``gamma`` is not positive.
     """
+    max_pixels = None
 
     def __init__(self, gamma: float = 2.2, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)
@@ -69,6 +71,7 @@ class CLAHE(EnhancementNet):
     Raises:
         ValueError: If a number is not positive.
     """
+    max_pixels = None  # Its tiles are parts of the whole image.
 
     def __init__(self, clip_limit: float = 8., tiles: int = 8, init_cfg: Optional[dict] = None):
         super().__init__(init_cfg)

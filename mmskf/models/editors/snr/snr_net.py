@@ -1,4 +1,4 @@
-from typing import Optional
+from typing import Dict, Optional
 
 import torch
 import torch.nn.functional as F
@@ -156,6 +156,7 @@ class SNRNet(EnhancementNet):
     Raises:
         ValueError: If ``size_divisor`` is no positive multiple of 4.
     """
+    max_pixels = 400_000
 
     def __init__(self,
                  channels: int = 64,
@@ -181,6 +182,10 @@ class SNRNet(EnhancementNet):
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
         self.se = SEModuleList(se, channels=(channels, channels, channels))
 
+    def maps_of_whole(self, inputs: Tensor) -> Dict[str, Tensor]:
+        """The signal-to-noise map, which is relative to its largest value: see :class:`EnhancementNet`."""
+        return dict(snr=snr_map(inputs, box_blur(inputs)))
+
     def forward(self,
                 inputs: Tensor,
                 prior: Optional[SemanticPrior] = None,
@@ -197,7 +202,7 @@ class SNRNet(EnhancementNet):
             Tensor: The enhanced images (N, 3, H, W).
         """
         if snr is None:
-            snr = snr_map(inputs, box_blur(inputs))
+            snr, = self.maps_of_whole(inputs).values()
         f1 = self.shallow(inputs)
         f2 = self.down2(f1)
         f4 = self.down4(f2)

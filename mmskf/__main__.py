@@ -1,0 +1,6 @@
+"""``python -m mmskf`` is the command ``mmskf``."""
+import sys
+
+from mmskf.cli import main
+
+sys.exit(main())

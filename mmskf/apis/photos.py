@@ -1,0 +1,180 @@
+"""What the inferencer is given, and where its results go."""
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Iterator, List, Optional, Sequence, Set, Tuple, Union
+
+import numpy as np
+from PIL import Image
+
+from mmskf.utils.image_file import (
+    ALIASES,
+    OUTPUT_FORMATS,
+    PIXEL_LIMIT,
+    Photo,
+    format_like,
+    output_format,
+    photo_of_array,
+    read_photo,
+    result_name,
+    write_photo,
+)
+from mmskf.utils.image_folder import IMG_EXTENSIONS, Originals, describe_skipped, list_images, printable
+
+PhotoInput = Union[str, Path, np.ndarray]
+
+
+@dataclass
+class Source:
+    """One photo that is to be enhanced.
+
+    Attributes:
+        given (str | np.ndarray): The path of the file, or the array.
+        name (str): What messages call it.
+        relative (str): The name of its result below the folder of the results; its ending may change.
+        error (Exception, optional): Why there is none: no such file, or an empty folder.
+    """
+    given: Union[str, np.ndarray]
+    name: str
+    relative: str
+    error: Optional[Exception] = None
+
+    def read(self, pixel_limit: Optional[int] = PIXEL_LIMIT) -> Photo:
+        """The photo.
+
+        Raises:
+            OSError, ValueError: If there is none, or it cannot be read; see :func:`read_photo` and :func:`photo_of_array`.
+        """
+        if self.error is not None:
+            raise self.error
+        if isinstance(self.given, np.ndarray):
+            return photo_of_array(self.given, self.name)
+        return read_photo(Path(self.given).read_bytes(), self.name, pixel_limit)
+
+
+def find_photos(inputs: Union[PhotoInput, Sequence[PhotoInput]], out_dir: Union[str, Path, None] = None
+                ) -> Tuple[List[Source], List[str]]:
+    """Finds the photos that are meant.
+
+    Args:
+        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with all below), a pattern ('photos/**/*.jpg'), an array,
+            or several of them.
+        out_dir (str | Path, optional): Where results go; a folder of inputs is searched without it. Defaults to None.
+
+    Returns:
+        tuple: The photos, and what is to be said of files that were passed by.
+    """
+    sources: List[Source] = []
+    notes: List[str] = []
+    for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+        if isinstance(item, np.ndarray):
+            sources.append(Source(item, f'The array at {len(sources)}', f'{len(sources):04d}'))
+        elif isinstance(item, (str, Path)):
+            sources += _sources_at(str(item), out_dir, notes)
+        else:
+            sources.append(Source(item, f'The input at {len(sources)}', f'{len(sources):04d}', TypeError(
+                f'The input at {len(sources)} is of type {type(item).__name__}, expected a path or an array')))
+    _tell_apart(sources)
+    return sources, notes
+
+
+def _sources_at(path: str, out_dir: Union[str, Path, None], notes: List[str]) -> Iterator[Source]:
+    name = printable(path)
+    if os.path.isdir(path):
+        images, skipped = list_images(path, leave_out=None if out_dir is None else Path(out_dir))
+        if skipped:
+            notes.append(describe_skipped(skipped))
+        for image in images:
+            yield Source(str(image), printable(image), image.relative_to(path).as_posix())
+        if not images:
+            yield Source(path, name, 'none', FileNotFoundError(
+                f'The folder {name} holds no image ({", ".join(IMG_EXTENSIONS)})'))
+    elif os.path.isfile(path):
+        yield Source(path, name, os.path.basename(path))
+    elif os.path.exists(path):
+        yield Source(path, name, 'none', OSError(f'{name} is neither a file nor a folder'))
+    elif glob.has_magic(path):
+        root = Path(*_before_wildcards(Path(path).parts))
+        found = [Path(file) for file in sorted(glob.glob(path, recursive=True)) if os.path.isfile(file)]
+        for file in found:
+            yield Source(str(file), printable(file), file.relative_to(root).as_posix())
+        if not found:
+            yield Source(path, name, 'none', FileNotFoundError(f'No file matches {name}'))
+    else:
+        yield Source(path, name, 'none', FileNotFoundError(f'There is no file or folder {name}'))
+
+
+def _before_wildcards(parts: Sequence[str]) -> List[str]:
+    fixed = []
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return fixed
+
+
+def _tell_apart(sources: Sequence[Source]) -> None:
+    """Numbers results of one name: photos from several folders must not overwrite each other's."""
+    used: Set[str] = set()
+    for source in sources:
+        if source.error is None:
+            source.relative = unused(source.relative, used)
+
+
+def unused(name: str, used: Set[str]) -> str:
+    """The name, or the first of NAME_2, NAME_3... that is not used yet, and notes it; 'a.PNG' and 'A.png' are one name."""
+    path, number, candidate = PurePosixPath(name), 1, name
+    while candidate.casefold() in used:
+        number += 1
+        candidate = str(path.with_name(f'{path.stem}_{number}{path.suffix}'))
+    used.add(candidate.casefold())
+    return candidate
+
+
+class ResultFolder:
+    """Writes results below a folder, each like its input, never over an input.
+
+    Args:
+        folder (str | Path): The folder; it is made.
+        sources (Sequence[Source]): The inputs.
+        kind (str, optional): Format of all results, see :func:`output_format`. Defaults to None: each that of its input.
+
+    Raises:
+        FileExistsError: If a result would replace an input.
+        ValueError: For an unknown format.
+    """
+
+    def __init__(self, folder: Union[str, Path], sources: Sequence[Source], kind: Optional[str] = None):
+        self.folder = Path(folder)
+        self.kind = None if kind is None else output_format(kind)
+        self._used: Set[str] = set()
+        files = [source for source in sources if isinstance(source.given, str) and source.error is None]
+        self._originals = Originals(source.given for source in files)
+        # The ending alone tells the format here; what a file really is turns out when it is read.
+        for source in files:
+            self._originals.check(self.folder / result_name(source.relative, self.kind or _format_by_name(source.relative)))
+
+    def write(self, source: Source, pixels: np.ndarray, photo: Photo, below: str = '') -> Path:
+        """Writes one result and returns its path.
+
+        Args:
+            source (Source): The input.
+            pixels (np.ndarray): (H, W, 3), uint8 or uint16.
+            photo (Photo): The input as it was read.
+            below (str): Folder below that of the results, for other pictures than the result. Defaults to ''.
+
+        Raises:
+            FileExistsError, OSError, ValueError: If it would replace an input, or cannot be written.
+        """
+        kind = self.kind or format_like(photo)
+        path = self.folder / unused(str(PurePosixPath(below) / result_name(source.relative, kind)), self._used)
+        self._originals.check(path)
+        write_photo(path, pixels, photo, kind)
+        return path
+
+
+def _format_by_name(name: str) -> str:
+    known: Any = Image.registered_extensions().get(os.path.splitext(name)[1].lower(), 'PNG')
+    known = ALIASES.get(known, known)
+    return known if known in OUTPUT_FORMATS else 'PNG'

@@ -1,0 +1,128 @@
+"""``mmskf enhance``: photos in, brighter photos out."""
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+DESCRIPTION = '''Makes dark photos bright. Give photos, folders of photos (all folders in them are searched, too), or patterns such as
+"Photos/*.jpg"; the results go into the folder OUT, under the same names and in the same folders, in the same format, with the
+camera's data (EXIF) and transparency. Your photos themselves are never changed.'''
+EXAMPLES = '''examples:
+  mmskf enhance night.jpg -o bright
+  mmskf enhance Photos -o bright --side-by-side
+  mmskf enhance Photos -o bright --format png --bits 16
+  mmskf enhance Photos -o bright --class-strength sky=0.2 road=0.5
+  mmskf enhance Photos -o bright --model drbn_skf_lol --weights drbn_skf.pth
+
+Names that begin with a dash go behind --, as in: mmskf enhance -o bright -- -night.jpg
+The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do or the call was wrong.'''
+
+
+def class_strength(text: str) -> tuple[str, float]:
+    """CLASS=STRENGTH -> its two parts.
+
+    Raises:
+        argparse.ArgumentTypeError: If it is of another form.
+    """
+    name, _, value = text.rpartition('=')
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r}: expected CLASS=STRENGTH, such as sky=0.2') from None
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command."""
+    parser = commands.add_parser('enhance', help='make photos bright', description=DESCRIPTION, epilog=EXAMPLES,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(run=run)
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='photos, folders of photos, or patterns')
+    parser.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; it is made')
+
+    look = parser.add_argument_group('how the results look')
+    look.add_argument('--strength', type=float, default=1., metavar='0..1',
+                      help='how much of the enhancement: 0 is the photo as it was, 1 all of it (default: 1)')
+    look.add_argument('--class-strength', nargs='+', type=class_strength, default=[], metavar='CLASS=0..1',
+                      help='another strength for what is in the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
+    look.add_argument('--model', help='which method (default: the one that comes with mmskf; "mmskf list" lists them)')
+    look.add_argument('--weights', metavar='FILE', help='what the model has learnt: its checkpoint, a file or URL')
+
+    files = parser.add_argument_group('files')
+    files.add_argument('--format', help='such as jpg, png, tiff, webp, avif (default: that of each photo)')
+    files.add_argument('--bits', type=int, choices=(8, 16), default=8, help='a color channel; 16 for png and tiff (default: 8)')
+    files.add_argument('--side-by-side', action='store_true', help='also OUT/side_by_side: each photo beside its result')
+    files.add_argument('--semantic-map', action='store_true',
+                       help='also OUT/semantic_map: what the model sees in each photo, with a legend')
+
+    machine = parser.add_argument_group('speed and memory')
+    machine.add_argument('--device', help='cpu, or cuda for the graphics card (default: a graphics card where there is one)')
+    machine.add_argument('--amp', action='store_true', help='compute in half precision: faster on a graphics card')
+    machine.add_argument('--batch-size', type=int, default=1, metavar='N',
+                         help='photos of one size that are enhanced at once (default: 1)')
+    machine.add_argument('--max-pixels', type=int, metavar='N',
+                         help='larger photos are enhanced in tiles of at most N pixels: a smaller N takes less memory (default: '
+                              'what suits the model; 0: never in tiles)')
+    machine.add_argument('--pixel-limit', type=int, metavar='N',
+                         help='do not read files of more pixels, which might be made to fill the memory (default: 268,435,456; '
+                              '0: no limit)')
+    machine.add_argument('--bank', metavar='CONFIG', help='the network that tells what is in a photo, for --class-strength and '
+                                                          "--semantic-map (default: the model's own, or the one in mmskf)")
+
+    report = parser.add_argument_group('what is told')
+    report.add_argument('--fail-fast', action='store_true', help='stop at the first photo that fails')
+    report.add_argument('--json', action='store_true', help='print what was done as JSON, for scripts')
+    report.add_argument('--quiet', action='store_true', help='no progress bar')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Enhances; returns the exit code."""
+    from mmskf.apis import DEFAULT_MODEL, SKFInferencer
+    from mmskf.apis.photos import find_photos
+    from mmskf.utils.image_file import PIXEL_LIMIT
+    from mmskf.utils.image_folder import printable
+
+    sources, notes = find_photos(args.inputs, args.out)
+    if all(source.error is not None for source in sources):
+        # Before the model is built, which takes seconds.
+        for message in [*notes, *(str(source.error) for source in sources), 'There is nothing to enhance']:
+            print(f'mmskf: {message}', file=sys.stderr)
+        if args.json:
+            print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
+        return 2
+    if args.model is None and args.weights is None:
+        print(f'mmskf: the model is {DEFAULT_MODEL}, which needs no weights. Trained models do better: see mmskf list',
+              file=sys.stderr)
+    limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
+    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank)
+    results = inferencer.stream(
+        args.inputs, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
+        class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
+    done: list[tuple[str, str]] = []
+    failed: list[tuple[str, str]] = []
+    stopped = False
+    for result in track(results, 'Enhancing', len(sources), console=Console(stderr=True), disable=args.quiet or len(sources) < 2):
+        name = str(result.source.given)
+        if result.error is None:
+            done.append((name, str(result.path)))
+        else:
+            failed.append((name, str(result.reason)))
+            if args.fail_fast:
+                stopped = len(done) + len(failed) < len(sources)
+                break
+    for _, reason in failed:
+        print(f'mmskf: failed: {printable(reason)}', file=sys.stderr)
+    if args.json:
+        print(json.dumps(report(args.model or DEFAULT_MODEL, args.out, done, failed)))
+    else:
+        print(f'{len(done)} of {len(sources)} photos enhanced: {printable(args.out)}'
+              + (' (stopped at the first that failed)' if stopped else ''))
+    return 1 if failed else 0
+
+
+def report(model: Any, out: str, done: list[tuple[str, str]], failed: list[tuple[str, str]]) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    return dict(model=model, out=out, enhanced=[dict(input=name, output=path) for name, path in done],
+                failed=[dict(input=name, reason=reason) for name, reason in failed])

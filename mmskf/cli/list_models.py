@@ -1,0 +1,50 @@
+"""``mmskf list``: the models there are."""
+import argparse
+import fnmatch
+import json
+import sys
+from typing import Any
+
+DESCRIPTION = '''Lists the models. Those that need no weights work at once; the others need a checkpoint, which "mmskf enhance" is given
+with --weights.'''
+
+
+def add_parser(commands: Any) -> None:
+    """Adds the sub-command."""
+    parser = commands.add_parser('list', help='the models there are', description=DESCRIPTION,
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(run=run)
+    parser.add_argument('pattern', nargs='?', default='*', help='only models of such names, such as "drbn*"')
+    parser.add_argument('--json', action='store_true', help='print them as JSON, for scripts')
+
+
+def weights_of(model: dict) -> str:
+    """What a model of the index needs before it can be used: nothing, its checkpoint, or one that the user has."""
+    if not model['Metadata'].get('Parameters'):
+        return 'none needed'
+    return model.get('Weights') or 'to be given'
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints the models; returns the exit code."""
+    from prettytable import PrettyTable
+
+    from mmskf.apis.config import model_index
+
+    models: list[dict] = sorted((model for model in model_index() if fnmatch.fnmatch(model['Name'], args.pattern)),
+                                key=lambda model: model['Name'])
+    if not models:
+        print(f'mmskf: no model is called {args.pattern!r}', file=sys.stderr)
+        return 2
+    if args.json:
+        print(json.dumps([dict(name=model['Name'], method=model['Metadata']['Model'],
+                               trained_on=model['Metadata']['Training Data'],
+                               parameters=model['Metadata']['Parameters'], weights=weights_of(model)) for model in models]))
+        return 0
+    table = PrettyTable(['model', 'method', 'trained on', 'parameters', 'weights'], align='l')
+    table.align['parameters'] = 'r'
+    for model in models:
+        data = model['Metadata']
+        table.add_row([model['Name'], data['Model'], data['Training Data'], f'{data["Parameters"]:,}', weights_of(model)])
+    print(table)
+    return 0

@@ -1,0 +1,85 @@
+"""The command ``mmskf``: its sub-commands, and what they have in common."""
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from mmengine.logging import MMLogger
+
+from mmskf.version import __version__
+
+from . import enhance, info, list_models, score
+
+#: Exit codes.
+DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+
+DESCRIPTION = 'Makes dark photos bright.'
+EXAMPLES = '''examples:
+  mmskf enhance night.jpg -o bright              one photo; the result is bright/night.jpg
+  mmskf enhance Photos -o bright                 a folder with all folders in it
+  mmskf enhance Photos -o bright --strength 0.7  a milder result
+  mmskf list                                     the models there are
+  mmskf score bright                             how natural the results look, as a number
+
+"mmskf enhance --help" explains all settings. Your photos themselves are never changed.
+The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do or the call was wrong.'''
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command and all its sub-commands."""
+    parser = argparse.ArgumentParser(prog='mmskf', description=DESCRIPTION, epilog=EXAMPLES,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--version', action='version', version=f'mmskf {__version__}')
+    commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
+    for module in (enhance, list_models, info, score):
+        module.add_parser(commands)
+    return parser
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        args (list[str], optional): Arguments. Defaults to None: those of the process.
+
+    Returns:
+        int: Exit code: 0 if all was done, 1 if some photos failed, 2 for a wrong call or nothing to do.
+    """
+    parsed = build_parser().parse_args(args)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    show_warning = warnings.showwarning
+    handlers = _log_to_stderr()
+    warnings.showwarning = _say_warning
+    try:
+        return run(parsed)
+    except KeyboardInterrupt:
+        print('mmskf: stopped', file=sys.stderr)
+        return INTERRUPTED
+    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, MemoryError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__
+        print(f'mmskf: {message}', file=sys.stderr)
+        return WRONG_CALL
+    finally:
+        warnings.showwarning = show_warning
+        for handler, stream, formatter in handlers:
+            handler.setStream(stream)
+            handler.setFormatter(formatter)
+
+
+def _say_warning(message: Any, category: Any, *rest: Any) -> None:
+    """Warnings for the user in one line; those for programmers are left out."""
+    if issubclass(category, UserWarning):
+        print(f'mmskf: {message}', file=sys.stderr)
+
+
+def _log_to_stderr() -> list[tuple]:
+    """What is logged is for people: it goes where it does not mix with results. Returns what it was before."""
+    logger = MMLogger.get_current_instance()
+    handlers = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
+    before = [(handler, handler.stream, handler.formatter) for handler in handlers]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+        handler.setFormatter(logging.Formatter('mmskf: %(message)s'))
+    return before

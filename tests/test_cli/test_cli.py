@@ -1,0 +1,172 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mmskf
+from mmskf.apis import DEFAULT_MODEL, init_model
+from mmskf.cli import main
+
+
+@pytest.fixture
+def photos(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('a.png', 'x/b.jpg'):
+        path = tmp_path / 'photos' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 60, (16, 20, 3), dtype=np.uint8)).save(path)
+    return tmp_path / 'photos'
+
+
+def run(capsys, *args):
+    code = main([str(arg) for arg in args])
+    return (code, *capsys.readouterr())
+
+
+def files_below(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*') if path.is_file())
+
+
+def test_enhance(capsys, photos, tmp_path):
+    code, out, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out')
+    assert code == 0 and out == f'2 of 2 photos enhanced: {tmp_path}/out\n'
+    assert f'the model is {DEFAULT_MODEL}, which needs no weights' in err
+    assert files_below(tmp_path / 'out') == ['a.png', 'x/b.jpg']
+
+
+def test_enhance_by_a_trained_model(capsys, photos, tmp_path):
+    torch.save(dict(state_dict=init_model('drbn_lol').state_dict()), tmp_path / 'drbn.pth')
+    code, _, err = run(capsys, 'enhance', photos / 'a.png', '-o', tmp_path / 'out', '--model', 'drbn_lol', '--weights',
+                       tmp_path / 'drbn.pth', '--device', 'cpu', '--amp', '--max-pixels', 0, '--batch-size', 2)
+    assert code == 0 and err == '' and files_below(tmp_path / 'out') == ['a.png']
+    code, _, err = run(capsys, 'enhance', photos / 'a.png', '-o', tmp_path / 'out', '--model', 'drbn_lol')
+    assert code == 0 and 'mmskf: drbn_lol was given no weights: what it makes of a photo is random' in err
+
+
+def test_all_options_act(capsys, photos, tmp_path):
+    code, _, _ = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', 'gamma', '--format', 'png', '--bits', 16, '--strength',
+                     0.5, '--class-strength', 'sky=0', 'road=0', '--side-by-side', '--semantic-map', '--quiet')
+    assert code == 0
+    assert files_below(tmp_path / 'out') == [
+        'a.png', 'semantic_map/a.png', 'semantic_map/x/b.png', 'side_by_side/a.png', 'side_by_side/x/b.png', 'x/b.png']
+    code, _, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', 'gamma', '--pixel-limit', 100)
+    assert code == 1 and err.count('more than the limit of 100') == 2
+
+
+def test_some_fail(capsys, photos, tmp_path):
+    (photos / 'broken.png').write_bytes((photos / 'a.png').read_bytes()[:100])
+    (photos / 'notes.txt').write_text('hello')
+    inputs = [photos, tmp_path / 'nowhere.jpg']
+    code, out, err = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'out', '--model', 'gamma')
+    assert code == 1 and out.startswith('2 of 4 photos enhanced')
+    assert f'failed: {photos}/broken.png cannot be read' in err and f'failed: There is no file or folder {tmp_path}/nowhere.jpg' in err
+    assert 'Skipped' in err and 'notes.txt' in err and 'Traceback' not in err
+    code, out, err = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'out', '--model', 'gamma', '--json', '--quiet')
+    report = json.loads(out)
+    assert code == 1 and report['model'] == 'gamma'
+    assert [done['output'] for done in report['enhanced']] == [str(tmp_path / 'out' / name) for name in ('a.png', 'x/b.jpg')]
+    assert [failed['input'] for failed in report['failed']] == [str(photos / 'broken.png'), str(tmp_path / 'nowhere.jpg')]
+    code, out, _ = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'new', '--model', 'gamma', '--fail-fast')
+    assert code == 1 and '1 of 4' in out and 'stopped at the first' in out and files_below(tmp_path / 'new') == ['a.png']
+
+
+def test_nothing_to_do(capsys, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    code, out, err = run(capsys, 'enhance', tmp_path / 'nowhere.jpg', tmp_path / 'empty', tmp_path / '*.gif', '-o', tmp_path / 'out')
+    assert code == 2 and not out and not (tmp_path / 'out').exists()
+    assert all(text in err for text in ('no file or folder', 'holds no image', 'No file matches', 'There is nothing to enhance'))
+
+
+@pytest.mark.parametrize('args, message', [
+    ([], 'required: -o/--out'), (['-o', 'out', '--strength', '3'], 'strength is 3.0'), (['-o', 'out', '--model', 'drbm_lol'], 'Did you mean drbn'),
+    (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
+    (['-o', 'out', '--class-strength', 'moon=1'], 'names moon'), (['-o', 'out', '--weights', 'w.pth'], 'without the model'),
+    (['-o', '.', '--model', 'gamma'], 'one of the originals'), (['-o', 'out', '--bits', '10'], 'invalid choice'),
+    (['-o', 'out', '--model', 'drbn_lol', '--weights', 'nowhere.pth'], 'nowhere.pth')
+])
+def test_wrong_calls(capsys, photos, monkeypatch, args, message):
+    monkeypatch.chdir(photos)
+    try:
+        code = main(['enhance', 'a.png', *args])
+    except SystemExit as error:
+        code = error.code
+    out, err = capsys.readouterr()
+    assert code == 2 and message in err and 'Traceback' not in err and not out
+    assert files_below(photos) == ['a.png', 'x/b.jpg']
+
+
+def test_help_of_all_commands(capsys):
+    for command in ([], ['enhance'], ['list'], ['info'], ['score']):
+        with pytest.raises(SystemExit) as end:
+            main([*command, '--help'])
+        assert end.value.code == 0 and 'usage: mmskf' in capsys.readouterr().out
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+
+
+def test_as_a_module(photos, tmp_path):
+    """In a process of its own, with a name that begins with a dash."""
+    (photos / 'a.png').rename(photos / '-a b.png')
+    root = os.path.dirname(os.path.dirname(mmskf.__file__))
+    result = subprocess.run(
+        [sys.executable, '-m', 'mmskf', 'enhance', '-o', str(tmp_path / 'out'), '--model', 'gamma', '--json', '--', '-a b.png'], cwd=photos,
+        env=dict(os.environ, PYTHONPATH=root), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)['enhanced'] == [{'input': '-a b.png', 'output': str(tmp_path / 'out' / '-a b.png')}]
+
+
+def test_list(capsys):
+    code, out, _ = run(capsys, 'list', 'drbn*')
+    assert code == 0 and 'drbn_skf_lol' in out and 'snr_lol' not in out and 'to be given' in out
+    code, out, _ = run(capsys, 'list', '--json')
+    models = {model['name']: model for model in json.loads(out)}
+    assert models['clahe']['weights'] == 'none needed' and models['drbn_lol']['parameters'] == 557668
+    code, out, err = run(capsys, 'list', 'nothing*')
+    assert code == 2 and not out and "no model is called 'nothing*'" in err
+
+
+def test_info(capsys):
+    code, out, _ = run(capsys, 'info', 'drbn_lol')
+    assert code == 0 and '557,668' in out and 'none; skb/hrnet_w18s_camvid' in out
+    code, out, _ = run(capsys, 'info', 'demo/drbn_skf_demo', '--json')
+    found = json.loads(out)
+    assert code == 0 and found['classes'][0] == 'sky' and found['of these in SE modules'] > 0
+    code, out, err = run(capsys, 'info', 'nobody')
+    assert code == 2 and "no config or model called 'nobody'" in err
+
+
+def test_score(capsys, pairs, tmp_path):
+    low, high = pairs / 'test' / 'low', pairs / 'test' / 'high'
+    code, out, _ = run(capsys, 'score', low, '--reference', high, '--out', tmp_path / 'scores.csv', '--json')
+    report = json.loads(out)
+    assert code == 0 and len(report['images']) == 2
+    values = []
+    for scores in report['images']:
+        name = os.path.basename(scores['image'])
+        error = np.mean((np.asarray(Image.open(low / name), float) - np.asarray(Image.open(high / name)))**2)
+        assert scores['PSNR'] == pytest.approx(10 * np.log10(255**2 / error))
+        values.append(scores['PSNR'])
+    assert report['mean']['PSNR'] == pytest.approx(np.mean(values)) and report['mean']['NIQE'] == 'not measured'  # they are too small
+    rows = list(csv.DictReader(open(tmp_path / 'scores.csv')))
+    assert len(rows) == 3 and float(rows[-1]['PSNR']) == pytest.approx(np.mean(values))
+
+
+def test_score_without_references(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for name, size in (('large.png', (200, 220, 3)), ('small.png', (20, 20, 3))):
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name)
+    (tmp_path / 'broken.png').write_bytes(b'\x89PNG')
+    code, out, err = run(capsys, 'score', tmp_path)
+    assert code == 1 and '2 images: NIQE ' in out and 'NIQE is the mean of 1 images' in out and 'failed: ' in err and 'broken.png' in err
+    code, out, err = run(capsys, 'score', tmp_path / 'large.png', '--reference', tmp_path / 'small.png')
+    assert code == 1 and 'they have to be of one size' in err
+    code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path / 'large.png')
+    assert code == 2 and 'one of the originals' in err
+    assert run(capsys, 'score', tmp_path / 'nowhere')[0] == 2
