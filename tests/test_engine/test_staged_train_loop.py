@@ -197,7 +197,7 @@ def test_half_precision(train, tmp_path, trained):
     ({'train_cfg.stages.1.lr': 1}, "'lr': 1"),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(data_prefix=dict(img='nowhere')))}, 'does not exist: .*/nowhere'),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(pipeline=dict(RandomCorp=dict(crop_size=16))))},
-     "train_cfg.stages, relight, dataloader.dataset.pipeline: 'RandomCorp' is no index .* Did you mean RandomCrop"),
+     "train_cfg.stages, relight, dataloader.dataset.pipeline: 'RandomCorp' is neither an index .* Did you mean RandomCrop"),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(pipeline=dict(Flip=dict(flip_ratio=0))))},
      "'Flip' could mean 2 items of the list: name one by its index, 3 or 4"),
     ({'model.recon_loss.adjust': dict(type='KinDAdjustLoss')}, r"has losses for \['adjust', 'decom', 'relight'\]"),

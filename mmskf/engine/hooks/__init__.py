@@ -1,4 +1,4 @@
-"""Hooks of training, validation and testing."""
+"""Hooks for training, validation and testing."""
 from .checkpoint_hook import CheckpointHook
 from .early_stopping_hook import EarlyStoppingHook
 from .epoch_param_scheduler_hook import EpochParamSchedulerHook

@@ -1,4 +1,3 @@
-
 from mmengine.hooks import ParamSchedulerHook
 from mmengine.hooks.param_scheduler_hook import DATA_BATCH
 from mmengine.runner import Runner
@@ -8,10 +7,10 @@ from mmskf.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochParamSchedulerHook(ParamSchedulerHook):
-    """Lets schedules by epoch act in a training that is counted in iterations.
+    """Applies epoch-based learning-rate schedules in iteration-based training.
 
-    mmengine's ``IterBasedTrainLoop`` is one epoch for it, whatever its length, so that schedules with ``by_epoch=True`` never
-    act there; and what it converts by ``convert_to_iter_based`` changes in every iteration.
+    mmengine treats an ``IterBasedTrainLoop`` as a single epoch, whatever its length, so schedules with ``by_epoch=True`` have no
+    effect there; and those that ``convert_to_iter_based`` converts change at every iteration.
 
     Args:
         epoch_length (int): Iterations of an epoch.
@@ -27,10 +26,10 @@ class EpochParamSchedulerHook(ParamSchedulerHook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: dict | None = None) -> None:
-        """Schedules by iteration act in every one, those by epoch after the last one of an epoch."""
+        """Steps iteration-based schedules every iteration, epoch-based ones after the last iteration of an epoch."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if self.every_n_train_iters(runner, self.epoch_length):
             super().after_train_epoch(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Does nothing: this is the end of the training."""
+        """Does nothing: this is the end of training."""
