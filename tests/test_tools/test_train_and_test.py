@@ -20,8 +20,7 @@ CONFIG = 'configs/demo/drbn_demo.py'
 # Small enough for a test; without worker processes.
 SMALL = [
     'model.generator.channels=4', 'model.generator.growth=2', 'train_dataloader.dataset.pipeline.RandomCrop.crop_size=32',
-    'train_dataloader.batch_size=2', *(f'{split}_dataloader.{field}' for split in ('train', 'val', 'test')
-                                       for field in ('num_workers=0', 'persistent_workers=False'))
+    'train_dataloader.batch_size=2', *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test'))
 ]
 
 SKF = f"""
@@ -257,7 +256,7 @@ def test_methods_without_weights(tool, pairs, tmp_path, flags):
         'identity', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'), '--out', str(tmp_path / 'scores.csv'),
         *flags, '--cfg-options', *(f'test_dataloader.{option}' for option in (
             'dataset.data_prefix.img=test/low', 'dataset.data_prefix.gt=test/high', 'dataset.metainfo.num_images=2',
-            'num_workers=0', 'persistent_workers=False'))
+            'num_workers=0'))
     ])
     rows = list(csv.reader((tmp_path / 'scores.csv').open()))
     low, high = (np.asarray(Image.open(pairs / 'test' / side / '0.png')).astype(float) for side in ('low', 'high'))
