@@ -1,8 +1,8 @@
 """Registries of mmskf: children of mmengine's, filled lazily from ``locations``.
 
-Types of other libraries are named with their prefix in a config: ``mmagic.BasicImageDataset``, ``mmseg.HRNet``.
-A child exists for every node of mmengine, also where mmskf adds nothing to it: mmengine warns about a default scope
-that lacks one.
+Types of other libraries need their prefix in a config: ``mmagic.BasicImageDataset``, ``mmseg.HRNet``.
+There is a child for every node of mmengine, even if mmskf adds nothing to it: mmengine warns about a default scope that lacks
+one.
 """
 from mmengine import registry as mmengine_registry
 

@@ -1,4 +1,4 @@
-"""Registering everything at once."""
+"""Registers everything at once."""
 from importlib import import_module
 
 from mmengine import registry
@@ -9,10 +9,10 @@ MODULES = ('datasets', 'engine', 'evaluation', 'models')
 def register_all_modules(init_default_scope: bool = True) -> None:
     """Imports everything that registers itself in mmskf, mmagic and mmseg.
 
-    Building by config does not need this, since registries are filled lazily; code that looks types up by itself does.
+    Building from a config does not need this, since registries are filled lazily; code that looks up types itself does.
 
     Args:
-        init_default_scope (bool): Makes 'mmskf' the default scope, so that types need no ``mmskf.`` prefix.
+        init_default_scope (bool): Whether to make 'mmskf' the default scope, so that types need no ``mmskf.`` prefix.
             Defaults to True.
     """
     for package in ('mmskf', 'mmagic', 'mmseg'):

@@ -1,7 +1,7 @@
-"""Weights as they lie in files: reading them safely, and comparing them with what a model expects.
+"""Weight files: reads them safely, and compares them with what a model expects.
 
-Nothing that is read here can run code, whatever the file. What cannot be read, or is not what is wanted, is a
-:class:`WeightsError`: one sentence that names the file, what it is, and the way out.
+Nothing that is read here can run code, whatever the file. Files that are unreadable or not what is expected raise a
+:class:`WeightsError`: one sentence that says which file it is, what is wrong, and what to do.
 """
 import logging
 import os
@@ -19,10 +19,10 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
 PACKAGE = Path(__file__).parent
-# Parts of an editor that a checkpoint may lack: the frozen knowledge bank has its own file, D is for training only.
+# Parts of an editor that a checkpoint may lack: the frozen knowledge bank has its own file, D is only for training.
 OPTIONAL_PARTS = ('skb.', 'discriminator.')
 CONVERTER = 'tools/model_converters/official_to_mmskf.py'
-# Integers under these names are weights that somebody rounded; elsewhere they are counters and indices.
+# Integers under these names are weights that somebody rounded; under others they are counters and indices.
 FLOATS = ('weight', 'bias', 'running_mean', 'running_var')
 OPTIMIZERS = ('optimizer', 'optimizers', 'optimizer_state_dict', 'optim')
 
@@ -30,14 +30,14 @@ MapLocation = str | torch.device | Callable | dict | None
 
 
 class WeightsError(ValueError):
-    """A file cannot be read, or does not hold the weights that are wanted; one line, whatever names a damaged file holds."""
+    """A file cannot be read, or does not contain the expected weights; one line, whatever names a damaged file contains."""
 
     def __init__(self, message: str):
         super().__init__(''.join(character if character.isprintable() else ' ' for character in message))
 
 
 class RefusedPickleError(WeightsError, pickle.UnpicklingError):
-    """A file would run code while it is loaded."""
+    """A file would run code while being loaded."""
 
 
 @CheckpointLoader.register_scheme('mmskf://', force=True)
@@ -47,23 +47,23 @@ def load_from_package(filename: str, map_location: MapLocation = None) -> Any:
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
-    """mmengine's way to :func:`load_file`."""
+    """mmengine's entry point to :func:`load_file`."""
     return load_file(filename, map_location)
 
 
 def load_file(path: str | Path, map_location: MapLocation = None, name: str | None = None, mmap: bool = False) -> Any:
-    """Reads what ``torch.save`` wrote, without running code, and with its checksums compared, which PyTorch does not do.
+    """Reads what ``torch.save`` wrote, without running code, and verifies its checksums, which PyTorch does not.
 
-    ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` in the environment lets PyTorch run what it finds.
+    ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` in the environment lets PyTorch run code that it finds.
 
     Args:
         path (str | Path): The file.
         map_location: As for ``torch.load``. Defaults to None.
-        name (str, optional): What errors call the file. Defaults to its path.
-        mmap (bool): Leaves tensors on the disk until they are used, unchecked. Defaults to False.
+        name (str, optional): The name of the file in errors. Defaults to its path.
+        mmap (bool): Whether to leave tensors on the disk until they are used, unchecked. Defaults to False.
 
     Raises:
-        FileNotFoundError: Without such a file.
+        FileNotFoundError: If there is no such file.
         RefusedPickleError: If loading it would run code.
         WeightsError: If it is damaged or something else.
     """
@@ -74,7 +74,7 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
     try:
         return torch.load(path, map_location=map_location, mmap=mmap or None)
     except Exception as error:
-        # torch raises whatever its reader stumbles over: RuntimeError, KeyError, struct.error, AttributeError, MemoryError...
+        # torch can raise anything here: RuntimeError, KeyError, struct.error, AttributeError, MemoryError...
         refused = re.search(r'GLOBAL (\S+)', str(error)) if isinstance(error, pickle.UnpicklingError) else None
         if refused:
             raise RefusedPickleError(
@@ -88,15 +88,15 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
 
 
 def check_whole(path: Path, name: str | None = None, checksums: bool = True) -> None:
-    """Looks at a file without loading it.
+    """Checks a file without loading it.
 
     Args:
         path (Path): The file.
-        name (str, optional): What errors call it. Defaults to its path.
-        checksums (bool): Reads all of it, to compare its checksums. Defaults to True.
+        name (str, optional): Its name in errors. Defaults to its path.
+        checksums (bool): Whether to read all of it and verify its checksums. Defaults to True.
 
     Raises:
-        WeightsError: If it is incomplete, damaged, or obviously no checkpoint.
+        WeightsError: If it is incomplete, damaged, or obviously not a checkpoint.
     """
     fault = _fault_of(path, checksums)
     if fault:
@@ -104,7 +104,7 @@ def check_whole(path: Path, name: str | None = None, checksums: bool = True) -> 
 
 
 def _fault_of(path: Path, checksums: bool) -> str | None:
-    """What is wrong with a file, as far as it can be seen without PyTorch; None where nothing is."""
+    """What is wrong with a file, as far as can be told without PyTorch; None if nothing is."""
     if path.is_dir():
         return 'is a folder, and a checkpoint is one file: name the file in it'
     with open(path, 'rb') as file:
@@ -116,13 +116,13 @@ def _fault_of(path: Path, checksums: bool) -> str | None:
     if head.startswith(b'version https://git-lfs'):
         return 'is only a pointer to the checkpoint: fetch the file itself with git lfs pull'
     if not head.startswith(b'PK'):
-        return None  # the format of torch < 1.6, which has no checksums, or nothing that is known here
+        return None  # the format of torch < 1.6, which has no checksums, or an unknown one
     try:
         with zipfile.ZipFile(path) as archive:
             members = [Path(member).name for member in archive.namelist()]
             broken = archive.testzip() if checksums else None
     except Exception as error:
-        # zipfile, too: BadZipFile, NotImplementedError, struct.error, zlib.error, OverflowError, UnicodeDecodeError...
+        # So can zipfile: BadZipFile, NotImplementedError, struct.error, zlib.error, OverflowError, UnicodeDecodeError...
         return f'is incomplete or damaged ({error}): copy or download it again'
     if broken:
         return f'is damaged: the checksum of {broken} in it is wrong; copy or download it again'
@@ -136,7 +136,7 @@ def _fault_of(path: Path, checksums: bool) -> str | None:
 
 
 def load_url(url: str, model_dir: str | None = None, map_location: MapLocation = None, progress: bool = True) -> Any:
-    """Reads a checkpoint from the network, by way of PyTorch's cache; raises as :func:`load_file`."""
+    """Reads a checkpoint from the network, through PyTorch's cache; raises the same errors as :func:`load_file`."""
     folder = Path(model_dir or os.path.join(torch.hub.get_dir(), 'checkpoints'))
     path = folder / Path(urlparse(url).path).name
     if not path.exists():
@@ -149,16 +149,16 @@ def load_url(url: str, model_dir: str | None = None, map_location: MapLocation =
 
 
 def training_state(path: str | Path) -> dict:
-    """What a checkpoint of MMEngine says of the training that can go on from it, in 'meta': 'iter', 'time', 'seed'...
+    """The 'meta' of an MMEngine checkpoint from which training can resume: 'iter', 'time', 'seed'...
 
     Raises:
-        FileNotFoundError, WeightsError: As :func:`load_file`, or if the file holds no state of a training.
+        FileNotFoundError, WeightsError: As in :func:`load_file`, or if the file contains no training state.
     """
     loaded = load_file(path, 'cpu', mmap=True)
     lacking = [part for part in ('meta', 'message_hub', 'optimizer') if not isinstance(loaded, dict) or part not in loaded]
     if lacking:
-        raise WeightsError(f'{path} holds no state of a training (it has no {" and no ".join(lacking)}), so that none can go '
-                           'on from it: to start a new training from its weights, give it as --cfg-options load_from=PATH')
+        raise WeightsError(f'{path} contains no training state (it has no {" and no ".join(lacking)}), so training cannot '
+                           'resume from it: to start a new training from its weights, give it as --cfg-options load_from=PATH')
     return loaded['meta']
 
 
@@ -166,16 +166,16 @@ def weights_in(loaded: Any, name: str) -> dict[str, Tensor]:
     """The weights of a loaded file: a bare state dict or one under 'state_dict', with or without 'module.' before the keys.
 
     Args:
-        loaded: What was in the file.
-        name (str): What errors call it.
+        loaded: The contents of the file.
+        name (str): Its name in errors.
 
     Raises:
-        WeightsError: If that is something else, or holds what is no weight, see :func:`check_numbers`.
+        WeightsError: If that is something else, or contains invalid weights, see :func:`check_numbers`.
     """
     weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else loaded
     if not isinstance(weights, Mapping):
         raise WeightsError(f'{name} holds a {type(weights).__name__}, not weights, which are a dict of tensors: save the '
-                           "state_dict() of the model")
+                           'state_dict() of the model')
     if not weights:
         raise WeightsError(f'{name} holds no weights: the dict in it is empty')
     strangers = [key for key, value in weights.items() if not isinstance(key, str) or not isinstance(value, Tensor)]
@@ -184,10 +184,10 @@ def weights_in(loaded: Any, name: str) -> dict[str, Tensor]:
         if nested:
             advice = f'The weights may be what is under {nested[0]!r}: save that alone, as dict(state_dict=...)'
         elif any(key in OPTIMIZERS for key in weights):
-            advice = 'It is the state of a training without its model: give the file that was saved beside it'
+            advice = 'It is a training state without its model: give the file that was saved with it'
         else:
             advice = 'Save the state_dict() of the model'
-        raise WeightsError(f'{name} holds no weights alone: {strangers[0]!r} is a {type(weights[strangers[0]]).__name__}, not a '
+        raise WeightsError(f'{name} holds more than weights: {strangers[0]!r} is a {type(weights[strangers[0]]).__name__}, not a '
                            f'tensor. {advice}')
     weights = {key.removeprefix('module.'): value for key, value in weights.items()}
     check_numbers(weights, name)
@@ -205,19 +205,19 @@ def read_state_dict(checkpoint: str | Path) -> dict[str, Tensor]:
         checkpoint (str | Path): Path, URL or ``mmskf://...``.
 
     Raises:
-        FileNotFoundError: Without such a file.
-        RefusedPickleError: Where loading would run code; it is a ``pickle.UnpicklingError``, too.
-        WeightsError: If the file is damaged, or holds something else.
+        FileNotFoundError: If there is no such file.
+        RefusedPickleError: If loading would run code; also a ``pickle.UnpicklingError``.
+        WeightsError: If the file is damaged, or contains something else.
     """
     return weights_in(CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent'), str(checkpoint))
 
 
 def check_numbers(weights: Mapping[str, Tensor], name: str) -> None:
-    """Refuses numbers that no network has, wherever weights are read.
+    """Rejects numbers that no network has, wherever weights are read.
 
     Raises:
-        WeightsError: If a tensor holds NaN, infinity or complex numbers, integers for what must be weights, or is no plain
-            tensor; it names the key.
+        WeightsError: If a tensor has NaN, infinite or complex numbers, or integers where weights are expected, or is not a plain
+            tensor; names the key.
     """
     for key, value in weights.items():
         fault: str | None = None
@@ -231,11 +231,11 @@ def check_numbers(weights: Mapping[str, Tensor], name: str) -> None:
         elif not value.isfinite().all():
             fault = f'{int((~value.isfinite()).sum())} of {value.numel()} numbers that are NaN or infinite'
         if fault:
-            raise WeightsError(f'{name} is no use: {key} in it has {fault}. Take an earlier checkpoint, or get the file again')
+            raise WeightsError(f'{name} is unusable: {key} in it has {fault}. Use an earlier checkpoint, or get the file again')
 
 
 def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, list[str]]:
-    """What is wrong with weights: 'missing', 'unexpected', 'of another shape', 'of another type' -> the keys, empty where
+    """What is wrong with weights: 'missing', 'unexpected', 'of another shape', 'of another type' -> the keys, empty if
     nothing is. The type is floating point or not."""
     common = {key: (found[key], value) for key, value in expected.items() if key in found}
     return {
@@ -250,17 +250,17 @@ def differences(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
 
 def select_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], name: str,
                    partial: bool | None = None) -> dict[str, Tensor]:
-    """The weights that go into a model: all of it but knowledge bank and discriminator, which may be absent.
+    """The weights to load into a model: all of them, but knowledge bank and discriminator may be missing.
 
     Args:
-        weights (Mapping[str, Tensor]): Of a file.
+        weights (Mapping[str, Tensor]): The weights in a file.
         expected (Mapping[str, Tensor]): The model's ``state_dict()``.
-        name (str): What errors call the file.
-        partial (bool, optional): True takes those that fit, where they are a part only, and says which share they are. False
-            raises there, and names the option. Defaults to None: as False, for whoever has no such option.
+        name (str): The name of the file in errors.
+        partial (bool, optional): If only some weights match, True takes these and reports their share; False raises an error
+            that mentions the option. Defaults to None: like False, for callers without such an option.
 
     Raises:
-        WeightsError: If keys are missing, unexpected, of another shape or type; with ``partial`` only if nothing fits.
+        WeightsError: If keys are missing, unexpected, of another shape or type; with ``partial`` only if nothing matches.
     """
     required = {key: value for key, value in expected.items() if key in weights or not key.startswith(OPTIONAL_PARTS)}
     known = {key: value for key, value in weights.items() if key in expected or not key.startswith(OPTIONAL_PARTS)}
@@ -272,13 +272,14 @@ def select_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]
            if key in required and not any(differences({key: value}, {key: required[key]}).values())}
     found = '; '.join(f'{len(keys)} keys are {what} (such as {keys[0]})' for what, keys in wrong.items() if keys)
     if not fit:
-        raise WeightsError(f'{name} holds the weights of another model: {found}. Nothing fits: give the config that it was '
+        raise WeightsError(f'{name} holds the weights of another model: {found}. Nothing matches: give the config that it was '
                            f'trained with, or convert it first ({CONVERTER})')
     share = sum(value.numel() for value in fit.values()) / sum(value.numel() for value in required.values())
-    part = f'{len(fit)} of the {len(required)} tensors of this model fit, {share:.1%} of its numbers'
+    part = f'{len(fit)} of the {len(required)} tensors of this model match, {share:.1%} of its numbers'
     if partial:
-        print_log(f'{name} fits in part: {part}; the others start anew: {found}', logger='current', level=logging.WARNING)
+        print_log(f'{name} matches in part: {part}; the others are initialized randomly: {found}', logger='current',
+                  level=logging.WARNING)
         return {**fit, **bank}
-    advice = '' if partial is None else ', or start from the part that fits with --partial'
+    advice = '' if partial is None else ', or start from the part that matches with --partial'
     raise WeightsError(f'{name} holds the weights of another model: {found}. {part}. Give the config that it was trained with, '
                        f'or convert it first ({CONVERTER}){advice}')

@@ -214,7 +214,7 @@ def strike(fault, folder, work_dir, duration, rng):
     last = training.read().strip().splitlines()[-1] if training.read().strip() else ''
     if status == 0:
         return None
-    if fault in STATUS and (status != STATUS[fault] or 'Go on with: python tools/train.py' not in last):
+    if fault in STATUS and (status != STATUS[fault] or 'Resume with: python tools/train.py' not in last):
         return f'exit status {status}, last line: {last}'
     if fault == 'worker' and not re.search(r'RuntimeError: A worker of a data loader .* died: .*--resume', last):
         return f'exit status {status}, output ends with: {training.read()[-600:]}'
@@ -244,7 +244,7 @@ def check(fault, folder, number, expected, duration, rng):
     status = training.wait()
     if status:
         wrong.append(f'the resumed training failed: {training.read()[-2000:]}')
-    elif begin and f'goes on from {newest}, iteration {begin}' not in training.read():
+    elif begin and f'resumes from {newest}, iteration {begin}' not in training.read():
         wrong.append(f'it did not go on from {newest}')
     else:
         found = torch.load(work_dir / f'iter_{ITERATIONS}.pth', weights_only=True)['state_dict']

@@ -50,8 +50,8 @@ def scripted(path):
     (lambda path: torch.save(dict(state_dict={}), path), 'holds no weights: the dict in it is empty'),
     (lambda path: torch.save(dict(epoch=3, model=dict(a=torch.zeros(1))), path),
      "'epoch' is a int, not a tensor. The weights may be what is under 'model'"),
-    (lambda path: torch.save(dict(iter=3, optimizers=[], schedulers=[]), path), 'state of a training without its model'),
-    (lambda path: torch.save({1: torch.zeros(1)}, path), '1 is a Tensor, not a tensor|holds no weights alone: 1'),
+    (lambda path: torch.save(dict(iter=3, optimizers=[], schedulers=[]), path), 'training state without its model'),
+    (lambda path: torch.save({1: torch.zeros(1)}, path), '1 is a Tensor, not a tensor|holds more than weights: 1'),
     (lambda path: torch.save(dict(a=torch.tensor([1., torch.nan])), path), 'a in it has 1 of 2 numbers that are NaN or infinite'),
     (lambda path: torch.save(dict(a=torch.tensor(torch.inf)), path), 'a in it has 1 of 1 numbers'),
     (lambda path: torch.save({'a.weight': torch.zeros(2, dtype=torch.int8)}, path), r'a.weight in it has integers .torch.int8'),
@@ -93,7 +93,7 @@ def test_a_whole_model_is_refused_with_the_file_first_and_the_way_to_trust_it_la
 
 def test_weights_are_no_state_of_a_training(tmp_path):
     torch.save(dict(state_dict=dict(a=torch.zeros(1))), tmp_path / 'a.pth')
-    with pytest.raises(WeightsError, match='a.pth holds no state of a training .it has no meta and no message_hub'):
+    with pytest.raises(WeightsError, match='a.pth contains no training state .it has no meta and no message_hub'):
         training_state(tmp_path / 'a.pth')
 
 
@@ -178,13 +178,13 @@ def test_the_bank_says_what_its_file_is(tmp_path):
 @pytest.mark.parametrize('content, message', [(b'', 'No data left|empty'), (b'PK\3\4', 'zip'), (b'\x93NUMPY', 'arrays')])
 def test_broken_npz(tmp_path, content, message):
     (tmp_path / 'a.npz').write_bytes(content)
-    with pytest.raises(WeightsError, match=f'^{tmp_path}/a.npz is no file of arrays'):
+    with pytest.raises(WeightsError, match=f'^{tmp_path}/a.npz is not a file of arrays'):
         read_source(tmp_path / 'a.npz')
 
 
 def test_nan_in_npz(tmp_path):
     np.savez(tmp_path / 'a.npz', conv=np.array([np.nan], np.float32))
-    with pytest.raises(WeightsError, match='a.npz is no use: conv in it has'):
+    with pytest.raises(WeightsError, match='a.npz is unusable: conv in it has'):
         read_source(tmp_path / 'a.npz')
 
 

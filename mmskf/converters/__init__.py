@@ -1,4 +1,4 @@
-"""The authors' released weights as mmskf's."""
+"""Converts the authors' released weights to mmskf's."""
 from .convert import Conversion, check_strictly, convert, load_parts, save
 from .tables import CONVERSIONS
 

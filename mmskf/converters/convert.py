@@ -1,4 +1,4 @@
-"""Turns the authors' released weights into mmskf's, strictly: every key is renamed, dropped by name, or an error."""
+"""Converts the authors' released weights to mmskf's, strictly: every key is renamed, dropped by name, or an error."""
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,18 +22,18 @@ StateDict = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Conversion:
-    """How the released weights of one method become mmskf's.
+    """How to convert the released weights of a method to mmskf's.
 
     Args:
-        model (str): Config of the model that takes the weights, relative to ``configs/`` and without ending. The keys and
-            shapes of its generator are what the result must have.
-        renames (Sequence[tuple[str, str]]): Regular expressions and what replaces each; all are tried, in order.
-        dead (Sequence[str]): Regular expressions of keys (full match, the authors' names) that influence nothing.
-        parts (dict[str, str]): For methods released as one file a subnet: name of the part -> the prefix that its keys get
-            before anything else. Defaults to one unnamed part.
-        tensorflow (bool): The weights have TensorFlow's layout, see :func:`to_pytorch`. Defaults to False.
-        prefix (str): What the keys begin with in the result. The segmentor of a knowledge bank (a config in ``skb/``) is
-            written plainly, with ''.
+        model (str): Config of the model that the weights are for, relative to ``configs/`` and without extension. The result
+            must have the keys and shapes of its generator.
+        renames (Sequence[tuple[str, str]]): Regular expressions and their replacements; all are applied, in order.
+        dead (Sequence[str]): Regular expressions of keys (full match, the authors' names) that have no effect.
+        parts (dict[str, str]): For methods released as one file per subnet: name of the part -> the prefix that its keys get
+            first. Defaults to one unnamed part.
+        prefix (str): Prefix of the keys in the result. The segmentor of a knowledge bank (a config in ``skb/``) is written
+            without one: ''.
+        tensorflow (bool): Whether the weights have TensorFlow's layout, see :func:`to_pytorch`. Defaults to False.
     """
     model: str
     renames: Sequence[tuple[str, str]] = ()
@@ -55,11 +55,11 @@ class Conversion:
 
 
 def read_source(path: str | Path) -> StateDict:
-    """Reads weights under the authors' names: a checkpoint of TensorFlow (``X``, ``X.index``), ``.npz``, or PyTorch's.
+    """Reads weights under the authors' names: a TensorFlow checkpoint (``X``, ``X.index``), ``.npz``, or a PyTorch checkpoint.
 
     Raises:
-        FileNotFoundError: Without such a file.
-        WeightsError: If it is damaged, or holds something else; it names the file.
+        FileNotFoundError: If there is no such file.
+        WeightsError: If it is damaged, or contains something else; names the file.
     """
     index = find_bundle(path)
     if index:
@@ -70,11 +70,11 @@ def read_source(path: str | Path) -> StateDict:
 
 
 def read_npz(path: str | Path) -> StateDict:
-    """Reads the arrays of a file of numpy's, which has checksums.
+    """Reads the arrays of a numpy file, which has checksums.
 
     Raises:
-        FileNotFoundError: Without such a file.
-        WeightsError: If it is damaged, or holds something else than weights; it names the file.
+        FileNotFoundError: If there is no such file.
+        WeightsError: If it is damaged, or contains something other than weights; names the file.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -82,31 +82,31 @@ def read_npz(path: str | Path) -> StateDict:
     except FileNotFoundError:
         raise FileNotFoundError(f'There is no file {path}') from None
     except Exception as error:
-        # Of numpy, zipfile and zlib: ValueError, KeyError, BadZipFile, EOFError, zlib.error, MemoryError...
-        raise WeightsError(f'{path} is no file of arrays (.npz), or a damaged one, or holds Python objects, which are not loaded '
+        # From numpy, zipfile and zlib: ValueError, KeyError, BadZipFile, EOFError, zlib.error, MemoryError...
+        raise WeightsError(f'{path} is not a file of arrays (.npz), or damaged, or contains Python objects, which are not loaded '
                            f'({error}): get it again') from error
     check_numbers(weights, str(path))
     return weights
 
 
 def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None = None) -> dict[str, StateDict]:
-    """Reads the parts of a method from a file, a folder (the files are named as the parts) or ``part=path,...``.
+    """Reads the parts of a method from a file, a folder (with files named after the parts) or ``part=path,...``.
 
-    A file is the part that is asked for, where ``parts`` names one, else the whole method.
+    A single file is the requested part, if ``parts`` names one, else the whole method.
 
     Raises:
-        ValueError: If a name is no part of the method, or one file is given for a method of several parts.
+        ValueError: If a name is not a part of the method, or one file is given for a method with several parts.
     """
     known = [name for name in conversion.parts if name]
     paths: Mapping[str, str | Path]
     if '=' in source:
         paths = dict(item.split('=', 1) for item in source.split(','))
     elif Path(source).is_dir():
-        # Of the files of a TensorFlow checkpoint the index stands for all.
+        # Among the files of a TensorFlow checkpoint, the index stands for all.
         paths = {path.stem: path for path in sorted(Path(source).iterdir())
                  if path.stem in conversion.parts and path.suffix != '.meta' and not path.suffix.startswith('.data-')}
         if not paths:
-            raise ValueError(f'{source} holds none of the parts that this method has: {", ".join(known) or "a single file"}')
+            raise ValueError(f'{source} contains none of the parts of this method: {", ".join(known) or "a single file"}')
     else:
         part = parts[0] if parts and len(parts) == 1 else ''
         paths = {part if part in conversion.parts else '': source}
@@ -118,10 +118,10 @@ def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None 
 
 
 def check_strictly(converted: StateDict, expected: StateDict, parts: Sequence[str] | None) -> None:
-    """Compares keys and shapes; with ``parts`` only the keys below those names, the subnets, are expected.
+    """Compares keys and shapes; with ``parts`` only the keys of the subnets named there are expected.
 
     Raises:
-        ValueError: If there is no such subnet, or naming what is missing, unexpected or of another shape.
+        ValueError: If there is no such subnet, or keys are missing, unexpected or of another shape; names them.
     """
     subnets = list(dict.fromkeys(key.split('.')[0] for key in expected))
     unknown = [name for name in parts or () if name not in subnets]
@@ -132,15 +132,15 @@ def check_strictly(converted: StateDict, expected: StateDict, parts: Sequence[st
     problems = [f'{what}: {key}' for what, keys in differences(converted, expected).items() for key in keys]
     if problems:
         shown = '\n  '.join(problems[:20]) + (f'\n  ... and {len(problems) - 20} more' if len(problems) > 20 else '')
-        raise ValueError(f'The weights do not fit this method ({len(problems)} keys):\n  {shown}')
+        raise ValueError(f'The weights do not match this method ({len(problems)} keys):\n  {shown}')
 
 
 def convert(conversion: Conversion, sources: dict[str, StateDict], parts: Sequence[str] | None = None) -> dict:
-    """Converts weights under the authors' names into a checkpoint of mmskf.
+    """Converts weights under the authors' names to an mmskf checkpoint.
 
     Args:
         conversion (Conversion): The table of the method.
-        sources (dict): Name of the part -> its state dict under the authors' keys; the name is '' where there is one file.
+        sources (dict): Name of the part -> its state dict under the authors' keys; the name is '' if there is one file.
         parts (Sequence[str], optional): Only these subnets are expected. Defaults to all.
 
     Returns:
@@ -165,5 +165,5 @@ def convert(conversion: Conversion, sources: dict[str, StateDict], parts: Sequen
 
 
 def save(checkpoint: dict, path: str | Path) -> None:
-    """Writes a converted checkpoint, whole or not at all, making the folder where it is absent."""
+    """Writes a converted checkpoint, completely or not at all, creating the folder if needed."""
     save_checkpoint(checkpoint, str(path))

@@ -1,7 +1,7 @@
-"""The SE modules (SKF's "TransformerBlock") of the released checkpoints, alike in every method that has them.
+"""The SE modules (SKF's "TransformerBlock") of the released checkpoints, the same in every method that has them.
 
-A block stands alone (its keys have no prefix) or under the authors' name for it, at any depth: ``att_block_1`` (LLFlow,
-SNR-LLIE-Net) or ``fuseblk_1`` (DRBN). Put ``SE_RENAMES`` before the table's own rename of these names.
+A block is either alone (its keys have no prefix) or under the authors' name for it, at any depth: ``att_block_1`` (LLFlow,
+SNR-LLIE-Net) or ``fuseblk_1`` (DRBN). Put ``SE_RENAMES`` before the table's own renaming of these names.
 """
 
 _BLOCK = r'^((?:.*\.)?(?:att_block|fuseblk)_\d\.|)'
@@ -16,5 +16,5 @@ SE_RENAMES = [
     (_BLOCK + r'ffn\.project_in_S\.', r'\1ffn.project_semantic.'),
 ]
 
-# Only for blocks with the feed-forward network of two inputs (SNR-LLIE-Net, HWMNet), which saves these and never uses them.
+# Only for blocks with the two-input feed-forward network (SNR-LLIE-Net, HWMNet), which saves these but never uses them.
 SE_DEAD = [r'(?:.*\.)?ffn\.(?:project_in|dwconv)\.weight']

@@ -1,4 +1,4 @@
-"""One table a method: the authors' key -> mmskf's key, and the dead keys."""
+"""One table per method: the authors' keys -> mmskf's keys, and the dead keys."""
 from .convert import Conversion
 from .se import SE_DEAD, SE_RENAMES
 
@@ -17,7 +17,7 @@ LLFLOW_DEAD = [r'RRDB\.(downconv3|HRconv|conv_last|awb_para)\..*', r'flowUpsampl
 
 
 def llflow_renames(steps: int) -> list[tuple[str, str]]:
-    """The authors number all layers of the flow: at each level a squeeze, two steps without condition, then ``steps``."""
+    """The authors number all layers of the flow: at each level a squeeze, two unconditional steps, then ``steps`` steps."""
     return [
         *SE_RENAMES,
         *((rf'^att_block_{i + 1}\.', f'se.{i}.') for i in range(3)),
@@ -79,7 +79,7 @@ RETINEXFORMER_RENAMES = [
     (r'\.1\.fn\.net\.', '.ffn.'),
 ]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
-# What the optimizer and the saver of TensorFlow leave in a checkpoint beside the network.
+# What TensorFlow's optimizer and saver add to a checkpoint besides the network.
 TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
 
 RETINEXNET_CONVS = ('shallow', 'downs.0', 'downs.1', 'downs.2', 'ups.0', 'ups.1', 'ups.2', 'fusion', 'head')
@@ -169,7 +169,7 @@ CONVERSIONS = {
             (r'^final_ff\.fcs\.', 'fusion.expand.'),
             (r'^last\.', 'to_rgb.'),
         ],
-        dead=[r'.*\.activate\.weight']),  # body.1.weight once more: a block has one PReLU
+        dead=[r'.*\.activate\.weight']),  # body.1.weight again: a block has one PReLU
     **{
         f'llflow_{size}{skf}': Conversion(model=config, renames=llflow_renames(steps), dead=LLFLOW_DEAD)
         for size, steps in (('s', 4), ('l', 12))
@@ -192,7 +192,7 @@ CONVERSIONS = {
         tensorflow=True,
         parts={'': '', 'decom': 'decom/', 'relight': 'relight/'},
         renames=RETINEXNET_RENAMES,
-        # The released decomposition lies beside networks that were given up, among them an older RelightNet.
+        # The released decomposition comes with abandoned networks, among them an older RelightNet.
         dead=[*TENSORFLOW_DEAD, r'(?:\w+/)?DenoiseNet/.*', r'decom/RelightNet/.*']),
     'retinexnet_port':
     Conversion(
@@ -242,7 +242,7 @@ CONVERSIONS = {
             *((rf'^Denoise_Net/de_conv{i + 1}(?=/|[a-z])/?', f'restore.msia.{i}.') for i in range(4)),
             (r'(msia\.\d\.)conv\.', r'\1attention.'),
             (r'multi_scale_feature\.', 'fusion.0.'),
-            # Scale 1 is convolution, ReLU, norm, ReLU; the others pool before and have transposed convolutions behind.
+            # Scale 1 is convolution, ReLU, norm, ReLU; the others add pooling before and transposed convolutions after.
             *((rf'pu{scale}/{old}\.', f'scale{scale}.{place}.')
               for scale, places in ((1, (0, 2)), (2, (1, 3, 5)), (4, (1, 3, 5, 7)))
               for old, place in zip(('pu_conv', 'norm', *KINDPP_UPS[scale]), places)),

@@ -1,8 +1,8 @@
-"""Weights of TensorFlow, without TensorFlow: its checkpoint files ("tensor bundles"), and its layout turned into PyTorch's.
+"""TensorFlow weights without TensorFlow: reads its checkpoint files ("tensor bundles"), and converts its layout to PyTorch's.
 
-A bundle ``X`` is an index, ``X.index``, and its shards ``X.data-00000-of-00001``, which hold the bare numbers. The index is a
-table of LevelDB (https://github.com/google/leveldb/blob/main/doc/table_format.md) from the variables' names to messages
-(tensorflow/core/protobuf/tensor_bundle.proto) that say where the numbers of each lie. TensorFlow writes it uncompressed.
+A bundle ``X`` consists of an index, ``X.index``, and shards ``X.data-00000-of-00001`` with the raw numbers. The index is a
+LevelDB table (https://github.com/google/leveldb/blob/main/doc/table_format.md) from variable names to messages
+(tensorflow/core/protobuf/tensor_bundle.proto) that say where their numbers are. TensorFlow writes it uncompressed.
 """
 import math
 import struct
@@ -19,13 +19,13 @@ from mmskf.weights import WeightsError, check_numbers
 
 MAGIC = 0xdb4775248b80fb57
 FOOTER = 48
-TRAILER = 5  # behind every block: whether it is compressed, and its checksum
+TRAILER = 5  # after every block: whether it is compressed, and its checksum
 DTYPES = {1: '<f4', 2: '<f8', 3: '<i4', 9: '<i8', 19: '<f2'}
 STRING = 7
 
 
 def find_bundle(path: str | Path) -> Path | None:
-    """The index of a bundle that is named by its prefix, as TensorFlow does, or by one of its files; None for others."""
+    """The index of a bundle given by its prefix, as in TensorFlow, or by one of its files; None for anything else."""
     path = Path(path)
     prefix = path.with_suffix('') if path.suffix == '.index' or path.suffix.startswith('.data-') else path
     index = prefix.with_name(f'{prefix.name}.index')
@@ -36,14 +36,14 @@ def read_bundle(index: str | Path) -> dict[str, Tensor]:
     """Reads all variables of a bundle.
 
     Args:
-        index (str | Path): The file ``X.index``; the shards lie beside it.
+        index (str | Path): The file ``X.index``; the shards are next to it.
 
     Returns:
         dict[str, Tensor]: In TensorFlow's layout.
 
     Raises:
-        FileNotFoundError: If a shard is absent.
-        WeightsError: If a file is damaged, or holds what is not known here; it names the file.
+        FileNotFoundError: If a shard is missing.
+        WeightsError: If a file is damaged, or contains something that is not supported; names the file.
     """
     index = Path(index)
     try:
@@ -51,9 +51,9 @@ def read_bundle(index: str | Path) -> dict[str, Tensor]:
     except (WeightsError, FileNotFoundError):
         raise
     except Exception as error:
-        # Whatever nonsense leads to: IndexError, struct.error, TypeError, MemoryError...
-        raise WeightsError(f'{index} is damaged, or no index of a TensorFlow checkpoint ({type(error).__name__}: {error}): copy '
-                           'or download it again') from error
+        # Garbage can raise anything: IndexError, struct.error, TypeError, MemoryError...
+        raise WeightsError(f'{index} is damaged, or not the index of a TensorFlow checkpoint ({type(error).__name__}: {error}): '
+                           'copy or download it again') from error
     check_numbers(variables, str(index))
     return variables
 
@@ -61,7 +61,7 @@ def read_bundle(index: str | Path) -> dict[str, Tensor]:
 def _read_variables(index: Path) -> dict[str, Tensor]:
     table = dict(read_table(index))
     if b'' not in table:
-        raise WeightsError(f'{index} is damaged: it does not say how many files the numbers lie in; copy or download it again')
+        raise WeightsError(f'{index} is damaged: it does not say how many files the numbers are in; copy or download it again')
     shards = dict(read_message(table.pop(b''))).get(1, 0)
     variables: dict[str, Tensor] = {}
     contents: dict[Path, bytes] = {}
@@ -71,7 +71,7 @@ def _read_variables(index: Path) -> dict[str, Tensor]:
             continue
         if entry.get(1) not in DTYPES or 7 in entry:
             raise WeightsError(f'{index}: the variable {name} is partitioned or of a type other than float and integer '
-                               f'(number {entry.get(1)} of TensorFlow), which this reader does not know: save it as .npz')
+                               f'(TensorFlow type {entry.get(1)}), which this reader does not support: save it as .npz')
         shape = [dict(read_message(dim)).get(1, 0) for field, dim in read_message(entry.get(2, b'')) if field == 2]
         shard = index.with_suffix(f'.data-{entry.get(3, 0):05d}-of-{shards:05d}')
         if shard not in contents:
@@ -89,16 +89,16 @@ def _read_variables(index: Path) -> dict[str, Tensor]:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum of LevelDB and TensorFlow: CRC-32C, turned so that it is none where data hold checksums themselves."""
+    """The checksum of LevelDB and TensorFlow: CRC-32C, rotated so that it is safe for data that contain checksums."""
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xa282ead8) & 0xffffffff
 
 
 def to_pytorch(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Turns TensorFlow's layout into PyTorch's; the keys are PyTorch's already.
+    """Converts TensorFlow's layout to PyTorch's; the keys are PyTorch's already.
 
     Kernels (height, width, in, out) become (out, in, height, width). Those of transposed convolutions are stored as (height,
-    width, out, in) and become (in, out, height, width): the same permutation. Norms get PyTorch's count of batches, 0.
+    width, out, in) and become (in, out, height, width): the same permutation. Norms get PyTorch's batch counter, 0.
     """
     converted = {}
     for key, value in state_dict.items():
@@ -112,7 +112,7 @@ def read_table(path: Path) -> Iterator[tuple[bytes, bytes]]:
     """The keys and values of a LevelDB table, in order."""
     content = path.read_bytes()
     if len(content) < FOOTER or struct.unpack('<Q', content[-8:])[0] != MAGIC:
-        raise WeightsError(f"{path} is no index of a TensorFlow checkpoint: LevelDB's mark at its end is missing")
+        raise WeightsError(f"{path} is not the index of a TensorFlow checkpoint: LevelDB's magic number at its end is missing")
 
     def read_block(handle: bytes, position: int = 0) -> Iterator[tuple[bytes, bytes]]:
         begin, position = read_varint(handle, position)
@@ -132,7 +132,7 @@ def read_table(path: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a block, whose keys leave out what they share with the one before."""
+    """The entries of a block, whose keys omit the prefix that they share with the previous one."""
     restarts, = struct.unpack('<I', block[-4:])
     position, end, key = 0, len(block) - 4 * (restarts + 1), b''
     while position < end:
@@ -146,7 +146,7 @@ def read_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def read_message(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a protobuf message, numbers and bytes, by their number."""
+    """The fields of a protobuf message, integers and bytes, by their number."""
     position = 0
     while position < len(message):
         value: int | bytes
@@ -162,7 +162,7 @@ def read_message(message: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and the position behind it."""
+    """A number with seven bits per byte, lowest first, and the position after it."""
     value = shift = 0
     while True:
         byte = data[position]

@@ -1,4 +1,4 @@
-"""Data sets of low-light images, transforms, and low-light images made from ordinary photos."""
+"""Low-light image data sets, transforms, and low-light images synthesized from ordinary photos."""
 from mmskf.utils.image import linear_to_srgb, srgb_to_linear
 from mmskf.utils.image_folder import IMG_EXTENSIONS
 

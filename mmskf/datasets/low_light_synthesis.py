@@ -1,9 +1,9 @@
-"""A normal-light photo turned into what a camera would have taken of the same scene with far less light.
+"""Turns a normal-light photo into what a camera would have captured of the same scene with far less light.
 
 The signal is scaled in linear light, where exposure is a factor, and gets the Poisson-Gaussian noise of an image sensor:
-Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008; the way
-from display values back to the sensor is the short form (transfer curve only) of Brooks et al., "Unprocessing images for
-learned raw denoising", CVPR 2019. Left out: a camera's demosaicing, tone curve and denoising, which make real noise blotchy.
+Foi et al., "Practical Poissonian-Gaussian noise modeling and fitting for single-image raw-data", IEEE TIP 2008; display values
+are converted back to sensor values by a short form (transfer curve only) of Brooks et al., "Unprocessing images for learned raw
+denoising", CVPR 2019. Not modeled: a camera's demosaicing, tone curve and denoising, which make real noise blotchy.
 """
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from mmskf.utils.image import linear_to_srgb, srgb_to_linear
 
 def expose(linear: np.ndarray, rng: np.random.Generator, exposure: float, gains: Sequence[float] = (1., 1., 1.),
            full_well: float = 15000., read_noise: float = 5.) -> np.ndarray:
-    """Light that a sensor measures when it gets ``exposure`` of what the picture was taken with.
+    """The light that a sensor measures at a fraction ``exposure`` of the photo's own exposure.
 
     With x = linear * exposure * gains the result has mean x and variance x / full_well + (read_noise / full_well)².
 
@@ -23,21 +23,21 @@ def expose(linear: np.ndarray, rng: np.random.Generator, exposure: float, gains:
         linear (np.ndarray): Light in [0, 1], (H, W, 3).
         rng (np.random.Generator): Source of the noise.
         exposure (float): Factor on the light: 1/32 is five stops less.
-        gains (Sequence[float]): Factor on red, green and blue: light of another colour than the camera has balanced for.
+        gains (Sequence[float]): Factors on red, green and blue, for light of another color than the camera is balanced for.
             Defaults to (1, 1, 1).
-        full_well (float): Electrons of a pixel at white. It falls with the sensitivity: about 50000 for a large pixel at
+        full_well (float): Electrons of a pixel at white. It decreases with the ISO setting: about 50000 for a large pixel at
             base ISO, some hundreds at the highest. Defaults to 15000.
-        read_noise (float): Standard deviation of the electronics' noise, in electrons. Defaults to 5.
+        read_noise (float): Standard deviation of the read noise, in electrons. Defaults to 5.
 
     Returns:
-        np.ndarray: Light, (H, W, 3), neither clipped nor rounded: noise around black is negative, too.
+        np.ndarray: Light, (H, W, 3), neither clipped nor rounded: noise around black can be negative.
     """
     electrons = linear * exposure * np.asarray(gains) * full_well
     return (rng.poisson(electrons) + rng.normal(0, read_noise, electrons.shape)) / full_well
 
 
 def darken(image: np.ndarray, rng: np.random.Generator, exposure: float, **sensor: Any) -> np.ndarray:
-    """Low-light version of a photo, as a camera would save it: linearised, exposed with noise, and 8-bit again.
+    """Low-light version of a photo, as a camera would save it: linearized, exposed with noise, and 8-bit again.
 
     Args:
         image (np.ndarray): uint8 RGB (sRGB), (H, W, 3).

@@ -1,7 +1,7 @@
-"""Data loaders that can start at any batch, without loading what comes before, and give there what they always give there.
+"""Data loaders that can start at any batch, without loading the ones before, and always return the same batch there.
 
-What a pipeline draws at random usually depends on all that its worker process has drawn before. Here it depends on the
-position of the sample in the training alone, so that neither the number of workers nor an interruption changes it.
+The random numbers of a pipeline usually depend on everything that its worker process has drawn before. Here they depend only on
+the position of the sample in the training, so neither the number of workers nor an interruption changes them.
 """
 import random
 import signal
@@ -20,13 +20,13 @@ GRACE = 30  # seconds
 
 
 class PositionedBatches(Sampler):
-    """Batches without end, from any of them on; a sampler that ends is taken again, as its next epoch.
+    """Endless batches, starting at any one; a sampler that is exhausted is restarted, as its next epoch.
 
     Args:
-        batches (Sampler): Yields the indices of one batch after the other.
+        batches (Sampler): Yields the indices of one batch after another.
 
     Attributes:
-        begin (int): The number of the batch, from 0, that the next iterator begins with.
+        begin (int): Index of the batch that the next iterator starts with.
     """
 
     def __init__(self, batches: Any):
@@ -47,8 +47,8 @@ class PositionedBatches(Sampler):
             for batch in self.batches:
                 yield batch
             if batch is None:
-                raise ValueError(f'The training data set makes no batch: it has fewer images than batch_size='
-                                 f'{getattr(self.batches, "batch_size", "?")}, and drop_last leaves incomplete ones out')
+                raise ValueError(f'The training data set yields no batch: it has fewer images than batch_size='
+                                 f'{getattr(self.batches, "batch_size", "?")}, and drop_last drops incomplete batches')
             epoch += 1
 
     def __len__(self) -> int:
@@ -56,11 +56,11 @@ class PositionedBatches(Sampler):
 
 
 class PositionedDataset(Dataset):
-    """A data set whose pipeline draws what belongs to a position: seeded anew for every sample.
+    """A data set whose random numbers depend on the position: it is reseeded for every sample.
 
     Args:
         dataset (Dataset): The data set.
-        seed (int): Seed of the training; the number of the process is added.
+        seed (int): Seed of the training; combined with the rank of the process.
     """
 
     def __init__(self, dataset: Any, seed: int):
@@ -69,7 +69,7 @@ class PositionedDataset(Dataset):
 
     def __getitem__(self, item: tuple[int, Position]) -> Any:
         index, position = item
-        # Numbers that are close make generators that are alike; SeedSequence mixes them.
+        # Similar seeds give similar generators; SeedSequence mixes them.
         seed = int(np.random.SeedSequence((*self.seed, *position)).generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
@@ -80,15 +80,15 @@ class PositionedDataset(Dataset):
         return len(self.dataset)
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'dataset':  # while it is unpickled in a worker
+        if name == 'dataset':  # while being unpickled in a worker
             raise AttributeError(name)
         return getattr(self.dataset, name)
 
 
 def _init_worker(init: Callable[[int], None] | None, number: int) -> None:
-    """Lets a worker outlive the signals that its main process gets, too, and finishes its iteration after.
+    """Lets a worker survive the signals after which its main process still finishes its iteration.
 
-    Terminals and batch systems send them to all processes. SIGTERM is also what ends a worker that hangs: after a while.
+    Terminals and batch systems send them to all processes. SIGTERM also ends a worker that hangs, after a grace period.
     """
     for name in ('SIGINT', 'SIGUSR1'):
         if hasattr(signal, name):
@@ -100,11 +100,11 @@ def _init_worker(init: Callable[[int], None] | None, number: int) -> None:
 
 
 def resumable(loader: DataLoader, seed: int) -> DataLoader:
-    """The same data loader as one without end whose ``batch_sampler.begin`` says where it starts.
+    """Makes a data loader endless, with ``batch_sampler.begin`` as the batch that it starts at.
 
     Args:
-        loader (DataLoader): Of a data set with indices.
-        seed (int): What its pipeline draws depends on this, the process and the position of a sample.
+        loader (DataLoader): For a data set with indices.
+        seed (int): The random numbers of its pipeline depend on this, the process and the position of a sample.
 
     Raises:
         ValueError: If the data set has no indices, or the loader makes no batches.
@@ -112,8 +112,8 @@ def resumable(loader: DataLoader, seed: int) -> DataLoader:
     if isinstance(loader.batch_sampler, PositionedBatches):
         return loader
     if isinstance(loader.dataset, IterableDataset) or loader.batch_sampler is None:
-        raise ValueError(f'A training by iterations needs a data set with indices and a batch_size, to be resumed: '
-                         f'{type(loader.dataset).__name__} with batch_size={loader.batch_size} has none')
+        raise ValueError(f'To be resumable, iteration-based training needs a data set with indices and a batch_size, unlike '
+                         f'{type(loader.dataset).__name__} with batch_size={loader.batch_size}')
     kept = ('num_workers', 'collate_fn', 'pin_memory', 'timeout', 'multiprocessing_context', 'generator', 'prefetch_factor',
             'persistent_workers', 'pin_memory_device', 'in_order')
     return DataLoader(

@@ -1,4 +1,4 @@
-"""What a process does when it is told to stop, or one of its helpers dies."""
+"""What a process does when it is told to stop, or when one of its workers dies."""
 import re
 import signal
 import threading
@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from torch.utils.data._utils import signal_handling
 
-#: Ctrl-C; what `kill` and batch systems send before they kill; what SLURM sends where it was asked to warn of a pre-emption.
+#: Ctrl-C; what `kill` and batch systems send before they kill; what SLURM sends if asked to warn of preemption.
 SIGNALS = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
 
 
 @contextmanager
 def signals_restored() -> Iterator[None]:
-    """Gives back, in the end, the handlers of signals that a hook may replace meanwhile."""
+    """Restores, in the end, the signal handlers that a hook may replace in the meantime."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -28,18 +28,18 @@ def signals_restored() -> Iterator[None]:
 
 @contextmanager
 def dead_workers_explained() -> Iterator[None]:
-    """Makes the last line of the error that a dead worker of a data loader causes say what happened and what helps.
+    """Makes the error caused by a dead data-loader worker end with a line that says what happened and what helps.
 
-    PyTorch raises that error in a signal handler, in the midst of whatever this process does: other code swallows it, or
-    turns it into another, and it comes once more while it is printed. So the handler rests here. A data loader that waits for a
-    worker looks every few seconds whether it lives, and one that reads from it when it dies fails at once.
+    PyTorch raises that error in a signal handler, in the middle of whatever this process is doing: other code swallows it or
+    turns it into another one, and it is raised again while being printed. So the handler is disabled here. A data loader
+    waiting for a worker checks every few seconds whether it is alive, and one reading from it when it dies fails at once.
 
     Raises:
-        RuntimeError: In place of what a dead worker had led to.
+        RuntimeError: Instead of the error that a dead worker led to.
     """
     handler = None
     if threading.current_thread() is threading.main_thread() and hasattr(signal, 'SIGCHLD'):
-        signal_handling._set_SIGCHLD_handler()  # which it does once only
+        signal_handling._set_SIGCHLD_handler()  # which it does only once
         handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         yield
@@ -48,16 +48,16 @@ def dead_workers_explained() -> Iterator[None]:
         if dead is None:
             raise
         raise RuntimeError(
-            f'A worker of a data loader (process {dead[1]}) died: it {dead[2].strip().rstrip(".")}. Where nobody killed it, '
-            'memory ran out: take fewer train_dataloader.num_workers, or a smaller batch or crop ("Bus error": /dev/shm is too '
-            'small). A training goes on from its last checkpoint with --resume') from error
+            f'A worker of a data loader (process {dead[1]}) died: it {dead[2].strip().rstrip(".")}. Unless somebody killed it, '
+            'memory ran out: use fewer train_dataloader.num_workers, or a smaller batch or crop ("Bus error": /dev/shm is too '
+            'small). Training continues from its last checkpoint with --resume') from error
     if handler is not None:
         signal.signal(signal.SIGCHLD, handler)
 
 
 def _dead_worker(error: BaseException) -> re.Match | None:
-    """What PyTorch says of a worker that has died, where one has: its process and how."""
-    # A connection breaks a moment before the system tells of the death of the process behind it.
+    """PyTorch's message about a dead worker, if there is one: its process and how it died."""
+    # A connection breaks a moment before the system reports the death of the process behind it.
     broken = isinstance(error, (ConnectionError, EOFError))
     for _ in range(50 if broken else 1):
         try:

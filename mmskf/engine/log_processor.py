@@ -1,4 +1,3 @@
-
 from mmengine.runner import LogProcessor as BaseLogProcessor
 from mmengine.runner import Runner
 
@@ -8,14 +7,14 @@ from mmskf.registry import LOG_PROCESSORS
 
 @LOG_PROCESSORS.register_module()
 class LogProcessor(BaseLogProcessor):
-    """mmengine's; a score that could not be measured, NaN in the scalars with a note there, is 'not measured' in the log.
+    """mmengine's, which logs a score that could not be measured as 'not measured'; among the scalars it is NaN, with a note.
 
     Args:
         **kwargs: See ``mmengine.runner.LogProcessor``.
     """
 
     def get_log_after_epoch(self, runner: Runner, batch_idx: int, mode: str, with_non_scalar: bool = False) -> tuple[dict, str]:
-        """As mmengine's, with NaN in words in the line, and as 'note' in the scalars."""
+        """As mmengine's, with NaN spelled out in the line, and as 'note' in the scalars."""
         tag, line = super().get_log_after_epoch(runner, batch_idx, mode, with_non_scalar)
         missing = [name for name, value in tag.items() if is_nan(value)]
         for name in missing:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,11 +12,11 @@ from mmskf.registry import OPTIM_WRAPPERS
 class Bf16OptimWrapper(OptimWrapper):
     """Autocasts the forward pass to bfloat16, on CPUs too, where mmengine's ``AmpOptimWrapper`` does not work.
 
-    bfloat16 has the range of float32, so that no loss needs scaling.
+    bfloat16 has the range of float32, so losses need no scaling.
     """
 
     @contextmanager
-    def optim_context(self, model: nn.Module):
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Wraps the forward pass of a training step."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):

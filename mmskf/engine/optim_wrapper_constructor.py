@@ -1,4 +1,3 @@
-
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, OptimWrapperDict
@@ -11,16 +10,15 @@ PARTS = ('generator', 'discriminator')
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module(name=['EditorOptimWrapperConstructor', 'DefaultOptimWrapperConstructor'])
 class EditorOptimWrapperConstructor:
-    """Makes the optimizers of an editor from one config: one for a plain editor, two for one with a discriminator.
+    """Builds the optimizers of an editor from one config: one for a plain editor, two if there is a discriminator.
 
-    In the scope ``mmskf`` it takes the place of mmengine's default constructor, whose work it does for a model without a
-    discriminator. A discriminator is trained by an optimizer of its own, with the generator's settings but for what
-    ``discriminator`` says.
+    In the scope ``mmskf`` it replaces mmengine's default constructor, and does the same for a model without a discriminator. A
+    discriminator has an optimizer of its own, with the generator's settings unless ``discriminator`` overrides them.
 
     Args:
-        optim_wrapper_cfg (dict): Config of the optimizer wrapper. ``generator`` and ``discriminator`` in it, both optional, are
-            what differs for one of them, field by field as a config differs from its base; the latter is not looked at where
-            the model has no discriminator.
+        optim_wrapper_cfg (dict): Config of the optimizer wrapper. ``generator`` and ``discriminator`` in it, both optional,
+            override fields for one of them, the way a config overrides its base; the latter is ignored if the model has no
+            discriminator.
         paramwise_cfg (dict, optional): As in ``mmengine.optim.DefaultOptimWrapperConstructor``, for the generator; the
             discriminator may have its own in ``discriminator``. Defaults to None.
 
@@ -39,10 +37,10 @@ class EditorOptimWrapperConstructor:
             self.constructors[part] = DefaultOptimWrapperConstructor(cfg.wrapper, paramwise)
 
     def __call__(self, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
-        """Builds the optimizers of an editor, also of one that is wrapped for data parallel training.
+        """Builds the optimizers of an editor, even if it is wrapped for data-parallel training.
 
         Returns:
-            OptimWrapper or OptimWrapperDict: The latter with the keys 'generator' and 'discriminator'.
+            OptimWrapper or OptimWrapperDict: The latter has the keys 'generator' and 'discriminator'.
         """
         editor = model.module if is_model_wrapper(model) else model
         if getattr(editor, 'discriminator', None) is None:

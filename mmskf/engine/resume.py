@@ -1,23 +1,23 @@
-"""Finding the checkpoint that an interrupted training goes on from."""
+"""Finds the checkpoint from which an interrupted training resumes."""
 from pathlib import Path
 
 from mmskf.weights import check_whole, training_state
 
 
 def newest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The newest checkpoint of a training that is whole, by the time and iteration that the checkpoints themselves hold.
+    """The newest intact checkpoint of a training, by the time and iteration stored in the checkpoints themselves.
 
-    Looked for in the work dir, and in the folder of the checkpoint that its ``last_checkpoint`` names; that file may be absent,
-    empty or wrong. Checkpoints without the state of a training ('best_*.pth') do not count.
+    It is searched for in the work dir, and in the folder of the checkpoint named by its ``last_checkpoint``; that file may be
+    missing, empty or wrong. Checkpoints without a training state ('best_*.pth') do not count.
 
     Args:
-        work_dir (str | Path): Of the training.
+        work_dir (str | Path): Work dir of the training.
 
     Returns:
-        Path or None: None where there is no checkpoint at all.
+        Path or None: None if there is no checkpoint at all.
 
     Raises:
-        ValueError: If there are checkpoints, and a training can go on from none of them; says what each is.
+        ValueError: If there are checkpoints, but none to resume from; says why for each.
     """
     work_dir = Path(work_dir)
     files = set(work_dir.glob('*.pth'))
@@ -40,5 +40,5 @@ def newest_checkpoint(work_dir: str | Path) -> Path | None:
             faults.append(str(error))
     if not files:
         return None
-    raise ValueError(f'{work_dir} holds {len(files)} checkpoints, and a training can go on from none of them: '
-                     f'{"; ".join(faults)}. Give another one with --resume PATH, or another --work-dir to start anew')
+    raise ValueError(f'{work_dir} contains {len(files)} checkpoints, but training can resume from none of them: '
+                     f'{"; ".join(faults)}. Give another one with --resume PATH, or another --work-dir to start over')

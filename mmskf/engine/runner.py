@@ -16,14 +16,14 @@ from .work_dir_lock import locked
 
 @RUNNERS.register_module()
 class Runner(BaseRunner):
-    """mmengine's Runner, for trainings that nothing is lost of and nothing goes wrong silently in.
+    """mmengine's Runner, hardened so that no training is lost and nothing goes wrong silently.
 
-    - ``resume=True`` goes on from the newest whole checkpoint of the work dir (``resume='auto'`` also where ``load_from`` says
-      what a new training starts from), and says which; where there are checkpoints and none is whole, it stops.
-    - Weights fit the model, all of them, or the training stops before it starts. ``load_partial=True`` in the config lets it
-      start from those of ``load_from`` that fit.
+    - ``resume=True`` resumes from the newest intact checkpoint of the work dir (``resume='auto'`` does so even if ``load_from``
+      names the weights that a new training starts from), and says which; if there are checkpoints but none is intact, it stops.
+    - All weights match the model, or training stops before it starts. ``load_partial=True`` in the config lets it start from
+      those weights of ``load_from`` that match.
     - A work dir has one training at a time.
-    - The error that ends it says what happened.
+    - The error that ends a training says what happened.
 
     Args:
         **kwargs: See ``mmengine.runner.Runner``.
@@ -34,11 +34,11 @@ class Runner(BaseRunner):
     _has_loaded: bool
 
     def train(self) -> nn.Module:
-        """Trains, or goes on training.
+        """Trains, or resumes training.
 
         Raises:
             WorkDirInUseError: If another training writes to the work dir.
-            ValueError: If there is no whole checkpoint to go on from, or its weights do not fit.
+            ValueError: If there is no intact checkpoint to resume from, or its weights do not match the model.
         """
         with ExitStack() as stack:
             stack.enter_context(locked(self.work_dir, self.logger))
@@ -58,20 +58,20 @@ class Runner(BaseRunner):
             return super().test()
 
     def _choose_checkpoint(self) -> None:
-        """Settles what the training goes on from, before anything is built that depends on its seed."""
+        """Chooses the checkpoint to resume from, before anything that depends on its seed is built."""
         if not self._resume or self._has_loaded:
             return
         if self._load_from is None or self._resume == 'auto':
             newest = newest_checkpoint(self.work_dir)
             if newest is None:
                 self._resume = False
-                self.logger.info(f'There is no checkpoint in {self.work_dir} yet: the training starts at its beginning')
+                self.logger.info(f'There is no checkpoint in {self.work_dir} yet: training starts from the beginning')
                 return
             self._load_from = str(newest)
         if '://' in self._load_from:
             return
         meta = training_state(self._load_from)
-        self.logger.info(f'The training goes on from {self._load_from}, iteration {meta["iter"]}')
+        self.logger.info(f'Training resumes from {self._load_from}, iteration {meta["iter"]}')
         if meta.get('seed') is not None and meta['seed'] != self.seed:
             self._randomness_cfg.update(seed=meta['seed'])
             self.set_randomness(**self._randomness_cfg)
@@ -81,19 +81,19 @@ class Runner(BaseRunner):
                         map_location: str | Callable = 'cpu',
                         strict: bool = True,
                         revise_keys: list | None = None) -> dict:
-        """Loads weights that fit the model; only knowledge bank and discriminator may be absent.
+        """Loads weights that match the model; only those of knowledge bank and discriminator may be missing.
 
         Args:
             filename (str): Path or URL.
             map_location (str or callable): As for ``torch.load``. Defaults to 'cpu'.
-            strict (bool): Not used: ``load_partial`` of the config says whether a part is enough.
-            revise_keys (list): Not used: 'module.' before the keys is left out.
+            strict (bool): Not used: ``load_partial`` of the config decides whether some of the weights are enough.
+            revise_keys (list): Not used: the prefix 'module.' of keys is always removed.
 
         Returns:
             dict: The whole checkpoint.
 
         Raises:
-            FileNotFoundError, WeightsError: Without such a file, or if it does not fit; see
+            FileNotFoundError, WeightsError: If there is no such file, or its weights do not match; see
                 :func:`mmskf.weights.select_weights`.
         """
         checkpoint = _load_checkpoint(filename, map_location=map_location)

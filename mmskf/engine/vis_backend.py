@@ -11,7 +11,7 @@ from mmskf.registry import VISBACKENDS
 
 @VISBACKENDS.register_module()
 class LocalVisBackend(BaseLocalVisBackend):
-    """mmengine's, whose pictures are written whole or not at all, and never without a word on a full disk.
+    """mmengine's, but pictures are written completely or not at all, with an error if the disk is full.
 
     Args:
         **kwargs: See ``mmengine.visualization.LocalVisBackend``.

@@ -1,4 +1,4 @@
-"""One training at a time in a work dir."""
+"""Allows one training at a time in a work dir."""
 import json
 import logging
 import os
@@ -27,35 +27,35 @@ class WorkDirInUseError(RuntimeError):
 def locked(work_dir: str | Path, logger: logging.Logger) -> Iterator[None]:
     """Keeps other trainings out of a work dir while this one runs, on this machine and on others that share the disk.
 
-    The system holds the lock and gives it up when the process ends, in whatever way. The file says who has it; where one was
-    left by a process that was killed, that is said. In a distributed training the first process has the lock, and all stop
-    where it cannot get it. Where the disk knows no locks, a warning says so.
+    The operating system holds the lock and releases it when the process ends, however that happens. The file names its owner; a
+    file left behind by a killed process is reported. In distributed training the first process has the lock, and all stop if it
+    cannot get it. If the disk does not support locks, a warning says so.
 
     Args:
         work_dir (str | Path): The folder.
-        logger (logging.Logger): For what is to be said.
+        logger (logging.Logger): For the messages.
 
     Raises:
-        WorkDirInUseError: If another process has it; names host, process and time.
+        WorkDirInUseError: If another process has the lock; names host, process and time.
     """
     refusal: list[str | None] = [None]
     file: IO | None = None
     if is_main_process() and fcntl is not None:
         path = Path(work_dir) / LOCK
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, 'a+')  # noqa: SIM115, it is closed where the lock is given up
+        file = open(path, 'a+')  # noqa: SIM115, it is closed when the lock is released
         file.seek(0)
         holder = _describe(file.read())
         try:
-            # Not flock: the workers of data loaders would inherit it, and keep it for seconds after this process was killed.
+            # Not flock: data-loader workers would inherit it and keep it for seconds after this process was killed.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
-            refusal[0] = (f'{work_dir} is in use: {holder} trains there. Wait for its end, or give another --work-dir')
+            refusal[0] = (f'{work_dir} is in use: {holder} trains there. Wait until it ends, or give another --work-dir')
         except OSError as error:
-            logger.warning(f'{path} cannot be locked ({error}): see to it yourself that no other training writes there')
+            logger.warning(f'{path} cannot be locked ({error}): make sure yourself that no other training writes there')
         else:
             if holder:
-                logger.warning(f'The training that was in {work_dir} before, {holder}, was killed: its lock is taken over')
+                logger.warning(f'The previous training in {work_dir}, {holder}, was killed: its lock is taken over')
     broadcast_object_list(refusal)
     try:
         if refusal[0]:
@@ -78,10 +78,10 @@ def _write(file: IO, text: str) -> None:
 
 
 def _describe(text: str) -> str:
-    """What a lock file says of its owner; '' where the last one has ended."""
+    """The owner named by a lock file; '' if the last one has ended."""
     if not text.strip():
         return ''
     try:
         return 'process {process} on {host}, since {since}'.format(**json.loads(text))
     except (ValueError, KeyError, TypeError):
-        return 'a process that is not known'
+        return 'an unknown process'

@@ -13,7 +13,7 @@ from .image_metric import ImageMetric
 
 
 def gt_mean_gray(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """Scales an output so that its mean gray value is that of the ground truth (KinD and many after it).
+    """Scales an output so that its mean gray value matches the ground truth's (KinD and many later methods).
 
     Args:
         pred (np.ndarray): (H, W, 3), RGB, float, 0..255; clipped to that range.
@@ -23,19 +23,19 @@ def gt_mean_gray(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
         np.ndarray: (H, W, 3), RGB, rounded to uint8.
     """
     pred = np.clip(pred, 0, 255)
-    # 1e-8 of 255: a black output stays black instead of becoming NaN.
+    # 1e-8 of 255, so that a black output stays black instead of becoming NaN.
     ratio = _gray_mean(gt, cv2.COLOR_RGB2GRAY) / max(_gray_mean(pred, cv2.COLOR_RGB2GRAY), 255e-8)
     return to_uint8(pred * ratio)
 
 
 def gt_mean_llflow(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
-    """The correction of LLFlow's test code, which SKF's LLFlow rows contain, oddities included.
+    """The correction in LLFlow's test code, which SKF's LLFlow results include, quirks and all.
 
-    The ground truth's mean is of its gray image, with the weights of red and blue swapped; the output's is over all
-    pixels and channels; the result is cut to uint8, not rounded.
+    The ground truth's mean is that of its gray image, with the weights of red and blue swapped; the output's is over all pixels
+    and channels; the result is truncated to uint8, not rounded.
 
     Args:
-        pred (np.ndarray): (H, W, 3), RGB, float, 0..255 (LLFlow's own code does not clip it; mmagic's loops have done so).
+        pred (np.ndarray): (H, W, 3), RGB, float, 0..255 (LLFlow's own code does not clip it; mmagic's loops already have).
         gt (np.ndarray): The same.
 
     Returns:
@@ -54,25 +54,25 @@ CORRECTIONS: dict[str, Callable[..., np.ndarray]] = dict(gray=gt_mean_gray, llfl
 
 @METRICS.register_module()
 class GTMean(ImageMetric):
-    """Reports metrics twice: of the output as it is, and of the output with its brightness taken from the ground truth.
+    """Reports metrics twice: for the plain output, and for the output with its brightness matched to the ground truth.
 
     Warning:
-        The correction looks at the ground truth, which nobody has when the network is used. Corrected figures are higher,
-        and comparable only with figures corrected in the same way. They are shown beside the plain ones, under a
-        name of their own such as 'PSNR (gray GT-mean)', and never instead of them.
+        The correction uses the ground truth, which is not available in practice. Corrected scores are higher, and comparable
+        only with scores corrected in the same way. They are shown beside the plain ones, under a name of their own such as
+        'PSNR (gray GT-mean)', and never instead of them.
 
-    A configuration that uses it names the evaluator, ``val_evaluator = dict(type='Evaluator', metrics=[...])``: in a
-    plain list of metrics, mmagic's loops take whatever has a field "metrics" for an evaluator.
+    A config that uses it spells out the evaluator, ``val_evaluator = dict(type='Evaluator', metrics=[...])``: in a plain list of
+    metrics, mmagic's loops mistake everything with a field "metrics" for an evaluator.
 
     Args:
         metrics (list[dict or ImageMetric]): What to report twice: PSNR, SSIM, LPIPS or NIQE of mmskf.
-        mode (str): 'none' reports plain figures only; 'gray' equalises the mean gray values, rounding to uint8;
-            'llflow' is what LLFlow's test code does (see :func:`gt_mean_llflow`). Defaults to 'none'.
-        **kwargs: See :class:`ImageMetric`; those of the metrics inside are not used.
+        mode (str): 'none' reports plain scores only; 'gray' matches the mean gray values, rounding to uint8; 'llflow' does what
+            LLFlow's test code does (see :func:`gt_mean_llflow`). Defaults to 'none'.
+        **kwargs: See :class:`ImageMetric`; those of the inner metrics are not used.
 
     Raises:
-        ValueError: With another mode.
-        TypeError: For a metric that is not an :class:`ImageMetric`, such as ``mmagic.PSNR``.
+        ValueError: If the mode is unknown.
+        TypeError: If a metric is not an :class:`ImageMetric`, such as ``mmagic.PSNR``.
     """
     metric = 'GT-mean'
 

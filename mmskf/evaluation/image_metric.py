@@ -10,41 +10,41 @@ from mmengine.logging import print_log
 from mmskf.utils.image import to_float_rgb, to_uint8
 
 NOT_MEASURED = 'not measured'
-# Parts of the names of metrics, mmagic's included, by which hooks and schedulers know which of two scores is better.
+# Parts of metric names, mmagic's included, that tell hooks and schedulers which of two scores is better.
 GREATER_IS_BETTER = ('PSNR', 'SSIM', 'SNR')
 LESS_IS_BETTER = ('LPIPS', 'NIQE', 'MAE', 'MSE', 'SAD', 'FID', 'GradientError', 'ConnectivityError')
 
 
 def is_nan(score: Any) -> bool:
-    """Whether a score of a report is that of something that could not be measured."""
+    """Whether a reported score stands for something that could not be measured."""
     return isinstance(score, float) and math.isnan(score)
 
 
 class ImageMetric(BaseSampleWiseMetric):
-    """Base of metrics that give each image a score of its own and report the mean.
+    """Base class of metrics that score each image separately and report the mean.
 
-    It runs in mmagic's evaluators and loops, beside mmagic's own metrics. Other than those it keeps the path of the image
-    with its scores, also when they are collected from several processes: after ``evaluate``, the main process has them in
-    ``image_scores``, a dict: path of the input image -> dict: name of the score -> float, or None where the image could
-    not be measured. Such images are left out of the mean, with a warning; where no image could be measured the mean
-    is NaN, which logs show as 'not measured'.
+    It runs in mmagic's evaluators and loops, alongside mmagic's own metrics. Unlike those it keeps the path of each image with
+    its scores, even when they are collected from several processes: after ``evaluate``, the main process has them in
+    ``image_scores``, a dict: path of the input image -> dict: name of the score -> float, or None if the image could not be
+    measured. Such images are excluded from the mean, with a warning; if no image could be measured the mean is NaN, which logs
+    show as 'not measured'.
 
-    Where the model says of an output what has to be known of its scores, in the field ``note``, every score has that in its
-    name: 'PSNR (exposure from the ground truth)'.
+    If an output has a field ``note``, with what a reader of its scores has to know, the name of every score includes it: 'PSNR
+    (exposure from the ground truth)'.
 
     A subclass sets ``metric`` (its name) and implements :meth:`measure`.
 
     Args:
-        gt_key (str): Field of the data sample that holds the ground truth. Defaults to 'gt_img'.
-        pred_key (str): Field of the output that holds the prediction. Defaults to 'pred_img'.
+        gt_key (str): Field of the data sample with the ground truth. Defaults to 'gt_img'.
+        pred_key (str): Field of the output with the prediction. Defaults to 'pred_img'.
         collect_device (str): 'cpu' or 'gpu': where results of several processes are collected. Defaults to 'cpu'.
-        prefix (str, optional): Goes before the name in the report, as in 'prefix/PSNR'; tells data sets apart.
+        prefix (str, optional): Precedes the name in the report, as in 'prefix/PSNR'; distinguishes data sets.
     """
 
     metric: str
     default_prefix = ''  # no prefix, and no warning that there is none
     needs_gt = True
-    #: When :meth:`measure` returns None, in words: ends the sentence 'these could not be measured: they are ...'.
+    #: When :meth:`measure` returns None: the end of the sentence 'these could not be measured, because they are ...'.
     unmeasurable: str | None = None
 
     def __init__(self, gt_key: str = 'gt_img', pred_key: str = 'pred_img', collect_device: str = 'cpu',
@@ -60,7 +60,7 @@ class ImageMetric(BaseSampleWiseMetric):
             gt (np.ndarray or None): The same; None for metrics with ``needs_gt = False``.
 
         Returns:
-            float or None: The score; None where this image cannot be measured.
+            float or None: The score; None if this image cannot be measured.
         """
         raise NotImplementedError
 
@@ -105,8 +105,8 @@ class ImageMetric(BaseSampleWiseMetric):
         gt = to_float_rgb(sample[self.gt_key])
         if gt.shape != shape:
             raise ValueError(f'{self.metric}: the output for {path} is {shape[1]} x {shape[0]} pixels with {shape[2]} '
-                             f'channels, its ground truth {gt.shape[1]} x {gt.shape[0]} with {gt.shape[2]}: they have '
-                             'to be alike; check that the pair belongs together')
+                             f'channels, its ground truth {gt.shape[1]} x {gt.shape[0]} with {gt.shape[2]}: they must '
+                             'match; check that the pair belongs together')
         return gt
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float | str]:
@@ -116,7 +116,7 @@ class ImageMetric(BaseSampleWiseMetric):
             results (list[dict]): Path and scores of every image, of all processes.
 
         Returns:
-            dict[str, float]: Name -> mean, NaN where nothing could be measured.
+            dict[str, float]: Name -> mean, NaN if nothing could be measured.
         """
         self.image_scores = {result['path']: result['scores'] for result in results}
         by_name: dict[str, list[float | None]] = {}

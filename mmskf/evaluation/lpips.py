@@ -32,19 +32,19 @@ def load_alexnet_lpips(backbone_weights: str | Path) -> lpips.LPIPS:
     try:
         weights = read_state_dict(backbone_weights)
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            # The package fills its network with random numbers first; a training must not depend on whether it is
-            # measured by LPIPS. Its way of building AlexNet makes torchvision warn.
+            # The package initializes its network randomly first, and training must not depend on whether LPIPS is
+            # measured. The way it builds AlexNet makes torchvision warn.
             warnings.simplefilter('ignore', UserWarning)
             model = lpips.LPIPS(net='alex', pnet_rand=True, verbose=False)
         # It has torchvision's layers, with their indices, in five slices: 'slice2.3.weight' is 'features.3.weight'.
         model.net.load_state_dict({key: weights['features.' + key.split('.', 1)[1]] for key in model.net.state_dict()})
     except (KeyError, RuntimeError, WeightsError) as error:
-        raise ValueError(f'LPIPS: {backbone_weights} is no state dict of torchvision\'s AlexNet ({error}): delete it and '
+        raise ValueError(f'LPIPS: {backbone_weights} is not a state dict of torchvision\'s AlexNet ({error}): delete it and '
                          'get it again, or name another file with backbone_weights=') from error
     return model.requires_grad_(False)
 
 
-SMALLEST = 32  # pixels: what AlexNet's poolings leave something of
+SMALLEST = 32  # pixels: smaller images do not survive AlexNet's poolings
 
 
 @METRICS.register_module()
@@ -52,17 +52,17 @@ class LPIPS(ImageMetric):
     """Learned perceptual image patch similarity (Zhang et al., 2018): AlexNet, version 0.1; lower is better.
 
     Computed by the ``lpips`` package on RGB images rounded to uint8 and scaled to [-1, 1], on the device of the model.
-    The package brings its linear layers; the AlexNet below them is read from a file and never downloaded. Where the file
-    is absent, one warning says so when the metric is built, the report says 'not measured', and the run goes on.
+    The package includes its linear layers; the AlexNet below them is read from a file and never downloaded. If the file is
+    missing, one warning says so when the metric is built, the report says 'not measured', and the run continues.
 
     Args:
-        backbone_weights (str or Path, optional): State dict of torchvision's AlexNet (ImageNet). Defaults to None:
-            the file that torchvision itself keeps in its cache, ``torch.hub.get_dir()/checkpoints``.
-        required (bool): Raises instead of warning where the file is absent. Defaults to False.
+        backbone_weights (str or Path, optional): State dict of torchvision's AlexNet (ImageNet). Defaults to None: the file that
+            torchvision itself keeps in its cache, ``torch.hub.get_dir()/checkpoints``.
+        required (bool): Whether to raise an error instead of a warning if the file is missing. Defaults to False.
         **kwargs: See :class:`ImageMetric`.
 
     Raises:
-        FileNotFoundError: If the file is absent and ``required`` is set.
+        FileNotFoundError: If the file is missing and ``required`` is set.
         ValueError: If the file is damaged or not an AlexNet.
     """
     metric = 'LPIPS'
@@ -75,9 +75,9 @@ class LPIPS(ImageMetric):
         if path.is_file():
             self.model = load_alexnet_lpips(path)
             return
-        message = (f'LPIPS needs the weights of AlexNet, and there is no file {path}. Where there is a network, '
-                   '`python -c "import torchvision; torchvision.models.alexnet(weights=\'IMAGENET1K_V1\')"` puts '
-                   f'{file_name} into torchvision\'s cache; a copy elsewhere is named with backbone_weights=')
+        message = (f'LPIPS needs the weights of AlexNet, but there is no file {path}. With access to the network, '
+                   '`python -c "import torchvision; torchvision.models.alexnet(weights=\'IMAGENET1K_V1\')"` downloads '
+                   f'{file_name} to torchvision\'s cache; for a copy elsewhere set backbone_weights=')
         if required:
             raise FileNotFoundError(message)
         print_log(f'LPIPS will be reported as "{NOT_MEASURED}": {message}', logger='current', level=logging.WARNING)

@@ -15,9 +15,9 @@ BLOCK = 96
 class NIQE(ImageMetric):
     """Natural image quality evaluator (Mittal et al., 2013): needs no ground truth; lower is better.
 
-    The function is mmagic's: blocks of 96x96 pixels, the authors' model of pristine images. ``mmagic.NIQE`` itself asks
-    for a ground truth and takes the output for (H, W, C), hence this class. An image with fewer than two blocks, or
-    with fewer than two that have any texture (a black output), has no NIQE.
+    The function is mmagic's: blocks of 96x96 pixels, the authors' model of pristine images. ``mmagic.NIQE`` itself requires a
+    ground truth and mistakes the output for (H, W, C), hence this class. An image with fewer than two blocks, or with fewer than
+    two that have any texture (a black output), has no NIQE.
 
     Args:
         convert_to (str): 'y' (BT.601 luma, 16..235, as in the authors' MATLAB code and most papers) or 'gray'.
@@ -25,7 +25,7 @@ class NIQE(ImageMetric):
         **kwargs: See :class:`ImageMetric`.
 
     Raises:
-        ValueError: With another ``convert_to``.
+        ValueError: If ``convert_to`` is unknown.
     """
     metric = 'NIQE'
     needs_gt = False
@@ -42,7 +42,7 @@ class NIQE(ImageMetric):
         if (height // BLOCK) * (width // BLOCK) < 2:
             return None
         with warnings.catch_warnings():
-            # A flat block (a burnt-out sky) has no statistics: numpy warns, the function leaves the block out.
+            # A flat block (a clipped sky) has no statistics: numpy warns, the function skips the block.
             warnings.simplefilter('ignore', RuntimeWarning)
             try:
                 score = float(niqe(pred[..., ::-1], crop_border=0, input_order='HWC', convert_to=self.convert_to))

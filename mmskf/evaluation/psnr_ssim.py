@@ -10,9 +10,9 @@ from .image_metric import ImageMetric
 
 @METRICS.register_module()
 class PSNR(ImageMetric):
-    """Peak signal-to-noise ratio in dB as the paper's evaluation measures it: RGB images rounded to uint8, data range 255.
+    """Peak signal-to-noise ratio in dB as in the paper's evaluation: on RGB images rounded to uint8, data range 255.
 
-    One mean squared error over all pixels and channels; no border is cut. Equal images have infinity.
+    One mean squared error over all pixels and channels; no border is cropped. Identical images score infinity.
     ``mmagic.PSNR`` is mmagic's protocol: the same formula on the float output, without rounding.
     """
     metric = 'PSNR'
@@ -24,11 +24,11 @@ class PSNR(ImageMetric):
 
 @METRICS.register_module()
 class SSIM(ImageMetric):
-    """Structural similarity as the paper's evaluation measures it: scikit-image's, on RGB images rounded to uint8.
+    """Structural similarity as in the paper's evaluation: scikit-image's, on RGB images rounded to uint8.
 
-    Uniform window of 7x7 pixels, sample covariance, K1 = 0.01, K2 = 0.03, data range 255; the mean over the pixels whose
-    window lies inside the image and over the three channels. ``mmagic.SSIM`` is mmagic's protocol: a Gaussian window of
-    11x11 pixels, without rounding; its figures are not comparable with these.
+    Uniform window of 7x7 pixels, sample covariance, K1 = 0.01, K2 = 0.03, data range 255; averaged over the pixels whose window
+    is inside the image and over the three channels. ``mmagic.SSIM`` is mmagic's protocol: a Gaussian window of 11x11 pixels,
+    without rounding; its scores are not comparable with these.
     """
     metric = 'SSIM'
     unmeasurable = 'smaller than the window of 7x7 pixels'

@@ -1,9 +1,9 @@
 from .data_parallel import EditorDistributedDataParallel, StagedSeparateDistributedDataParallel  # noqa: F401
-from .data_preprocessors import *  # noqa: F401, F403
-from .discriminators import *  # noqa: F401, F403
-from .editors import *  # noqa: F401, F403
+from .data_preprocessors import *  # noqa: F403
+from .discriminators import *  # noqa: F403
+from .editors import *  # noqa: F403
 from .enhancement_net import EnhancementNet  # noqa: F401
-from .losses import *  # noqa: F401, F403
-from .se_modules import *  # noqa: F401, F403
+from .losses import *  # noqa: F403
+from .se_modules import *  # noqa: F403
 from .se_wrapper import SEWrapper  # noqa: F401
-from .skb import *  # noqa: F401, F403
+from .skb import *  # noqa: F403

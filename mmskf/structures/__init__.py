@@ -1,4 +1,4 @@
-"""What models hand on: semantic priors, and the factors of Retinex methods."""
+"""What models pass on: semantic priors, and the factors of Retinex methods."""
 from .retinex import Adjustment, Decomposition, Relighting, Restoration
 from .semantic_prior import Prior, SemanticPrior
 

@@ -1,6 +1,6 @@
-"""What the Retinex methods (RetinexNet, KinD, KinD++) yield: an image S is its reflectance R times its illumination I.
+"""Outputs of the Retinex methods (RetinexNet, KinD, KinD++): an image S is its reflectance R times its illumination I.
 
-R is (N, 3, H, W) and I is (N, 1, H, W), both in [0, 1] where nothing else is said.
+R is (N, 3, H, W) and I is (N, 1, H, W), both in [0, 1] unless stated otherwise.
 """
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Decomposition(NamedTuple):
-    """A low-light and a normal-light image of one scene and what they were taken apart into, for the stage 'decom'."""
+    """A low-light and a normal-light image of a scene and their decompositions, for the stage 'decom'."""
     low: Tensor
     high: Tensor
     reflectance_low: Tensor
@@ -18,20 +18,20 @@ class Decomposition(NamedTuple):
 
 
 class Adjustment(NamedTuple):
-    """An illumination brought to another exposure and the one that it should be, for the stage 'adjust' (KinD)."""
+    """An illumination map adjusted to a target exposure, and its target, for the stage 'adjust' (KinD)."""
     illumination: Tensor
     target: Tensor
 
 
 class Relighting(NamedTuple):
-    """The enhanced image (N, 3, H, W), unclamped, and its factors; the new illumination has no bounds (RetinexNet)."""
+    """The enhanced image (N, 3, H, W), unclamped, and its factors; the adjusted illumination is unbounded (RetinexNet)."""
     image: Tensor
     reflectance: Tensor
     illumination: Tensor
 
 
 class Restoration(NamedTuple):
-    """The enhanced image (N, 3, H, W), its restored reflectance and what that should be (KinD); no target in testing."""
+    """The enhanced image (N, 3, H, W), its restored reflectance and the target of that (KinD); no target in testing."""
     image: Tensor
     reflectance: Tensor
     target: Tensor | None = None

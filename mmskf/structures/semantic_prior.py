@@ -1,19 +1,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class SemanticPrior:
-    """What a semantic knowledge bank knows of a batch of images (SKF, Eq. 1): M = {F_s^0, F_s^1, ..., I_seg}.
+    """The semantic prior of a batch of images, from a knowledge bank (SKF, Eq. 1): M = {F_s^0, F_s^1, ..., I_seg}.
 
     Args:
         features (Sequence[Tensor]): Feature maps of the segmentation backbone, finest first: (N, C_i, h_i, w_i).
-        logits (Tensor, optional): Class scores before the softmax at the size of the image: (N, classes, H, W). Defaults to
-            None: the bank knows features only.
+        logits (Tensor, optional): Class scores before the softmax, at image size: (N, classes, H, W). Defaults to None: the
+            bank has features only.
     """
     features: Sequence[Tensor]
     logits: Tensor | None = None
@@ -25,23 +24,23 @@ class SemanticPrior:
 
     @cached_property
     def labels(self) -> Tensor:
-        """The most probable class of every pixel: (N, H, W), int64, without gradient."""
+        """The label map, the most probable class of each pixel: (N, H, W), int64, without gradient."""
         return self.scores.detach().argmax(dim=1)
 
     @property
     def scores(self) -> Tensor:
-        """The logits, where they are needed.
+        """The logits, for those who need them.
 
         Raises:
             ValueError: If there are none.
         """
         if self.logits is None:
-            raise ValueError('The knowledge bank of this SemanticPrior has features only and no class scores, from which a '
-                             'semantic map could be made: take one with a segmentation head')
+            raise ValueError('The knowledge bank of this SemanticPrior has features only and no class scores to make a '
+                             'semantic map from: choose one with a segmentation head')
         return self.logits
 
     def detach(self) -> 'SemanticPrior':
-        """The same prior without a graph; its labels never had one, and are shared."""
+        """The same prior, detached from the graph; its labels never had a gradient and are shared."""
         features = [feature.detach() for feature in self.features]
         if self.logits is None:
             return SemanticPrior(features)
@@ -49,11 +48,11 @@ class SemanticPrior:
         vars(detached)['labels'] = self.labels
         return detached
 
-    def source(self, key: int | Literal['logits']) -> Tensor:
-        """The map that an SE module names as its source: the index of a feature, or 'logits'."""
-        return self.scores if key == 'logits' else self.features[key]
+    def source(self, key: int | str) -> Tensor:
+        """The feature map that an SE module names as its source: the index of a feature, or 'logits'."""
+        return self.scores if isinstance(key, str) else self.features[key]
 
 
-#: What a generator is given: a prior, the knowledge bank itself (image -> prior) where the generator is to ask for the prior of
-#: an image that it makes, or nothing.
+#: What a generator is given: a prior; the knowledge bank itself (image -> prior), if the generator needs the prior of an image
+#: that it makes; or nothing.
 Prior = SemanticPrior | Callable[[Tensor], SemanticPrior] | None

@@ -1,4 +1,4 @@
-"""Writing files so that a crash, a full disk or a second look never meets half a file."""
+"""Writes files so that neither a crash nor a full disk nor another process ever leaves or sees half a file."""
 import itertools
 import os
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from typing import IO, Any
 
 from mmengine.fileio import LocalBackend
 
-#: Ends the name of a file that is being written; what a killed process has left of one is removed by the next.
+#: Suffix of a file that is being written; leftovers of a killed process are removed by the next one.
 PART = '.mmskf-part'
 _numbers = itertools.count()
 
 
 @contextmanager
 def atomic_open(path: str | Path, mode: str = 'wb', **kwargs: Any) -> Iterator[IO]:
-    """Opens a file to be written; it gets its name when all of it is on the disk, and never where an error comes between.
+    """Opens a file for writing; it gets its name once it is completely on the disk, and never if an error occurs before that.
 
-    A file that had this name stays as it was until then. Folders are made. Devices and pipes are written to directly.
+    Until then, an existing file of this name is unchanged. Folders are created. Devices and pipes are written to directly.
 
     Args:
         path (str | Path): Name of the file.
@@ -25,9 +25,9 @@ def atomic_open(path: str | Path, mode: str = 'wb', **kwargs: Any) -> Iterator[I
         **kwargs: See :func:`open`.
 
     Raises:
-        OSError: If it cannot be written, such as on a full disk; names the file.
+        OSError: If it cannot be written, for example because the disk is full; names the file.
     """
-    path = Path(os.path.realpath(path))  # as ``open`` does, write where a link points to
+    path = Path(os.path.realpath(path))  # like ``open``, write where a link points to
     if path.exists() and not path.is_file():
         with open(path, mode, **kwargs) as file:
             yield file
@@ -42,14 +42,14 @@ def atomic_open(path: str | Path, mode: str = 'wb', **kwargs: Any) -> Iterator[I
         os.replace(part, path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise OSError(error.errno, f'{error.strerror or error}: this file is not written, and what had its name before is '
+        raise OSError(error.errno, f'{error.strerror or error}: this file is not written, and any previous file of this name is '
                       'unchanged', str(path)) from error
     finally:
         part.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a renaming survive a crash of the machine, where the system can."""
+    """Makes a renaming survive a crash of the machine, if the system supports that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:
@@ -63,13 +63,13 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_parts(folder: str | Path) -> None:
-    """Removes what killed processes have left of files that they were writing; none may be writing there now."""
+    """Removes the unfinished files of killed processes; no process may be writing there now."""
     for part in Path(folder).glob(f'.*{PART}'):
         part.unlink(missing_ok=True)
 
 
 class AtomicLocalBackend(LocalBackend):
-    """mmengine's access to local files, through which it and mmcv write checkpoints, pictures and dumps: whole or not."""
+    """mmengine's local file backend, by which it and mmcv write checkpoints, pictures and dumps: completely or not at all."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Writes bytes, see :func:`atomic_open`."""

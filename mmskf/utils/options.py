@@ -1,7 +1,7 @@
-"""Changes of a config, as ``--cfg-options`` and the stages of a training give them.
+"""Changes to a config, as given by ``--cfg-options`` and by the stages of a training.
 
-mmengine merges field by field and names an item of a list by its index: ``pipeline.2.crop_size``. Here it may be named by
-its type, too: ``pipeline.RandomCrop.crop_size``, so that nothing has to be counted.
+mmengine merges field by field and addresses an item of a list by its index: ``pipeline.2.crop_size``. Here its type works as
+well: ``pipeline.RandomCrop.crop_size``, so that nothing has to be counted.
 """
 import difflib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 
 def item_name(item: Any) -> str:
-    """What an item of a list is called: its ``type`` or, without one, its ``name`` (a stage of a training); else ''."""
+    """The name of an item of a list: its ``type`` or, without one, its ``name`` (a stage of a training); else ''."""
     if not isinstance(item, dict):
         return ''
     name = item.get('type', item.get('name', ''))
@@ -19,10 +19,10 @@ def item_name(item: Any) -> str:
 
 
 def item_index(items: Sequence[Any], name: str) -> int:
-    """The index of the item of a list that is meant.
+    """The index of the item of a list that a name refers to.
 
     Args:
-        items (Sequence): Such as the steps of a pipeline.
+        items (Sequence): For example the steps of a pipeline.
         name (str): Index, or type with or without its scope ('Flip' means 'mmagic.Flip'), or name of a stage.
 
     Raises:
@@ -31,7 +31,7 @@ def item_index(items: Sequence[Any], name: str) -> int:
     if name.isdigit():
         if int(name) < len(items):
             return int(name)
-        raise KeyError(f'{name!r} is no index of a list of {len(items)} items')
+        raise KeyError(f'{name!r} is not an index of a list of {len(items)} items')
     names = [item_name(item) for item in items]
     found = [index for index, full in enumerate(names) if full and name in (full, full.rpartition('.')[2])]
     if len(found) == 1:
@@ -41,20 +41,20 @@ def item_index(items: Sequence[Any], name: str) -> int:
                        f'{" or ".join(map(str, found))}')
     known = list(dict.fromkeys(full.rpartition('.')[2] for full in names if full))
     close = difflib.get_close_matches(name, known, n=3) or known
-    raise KeyError(f'{name!r} is no index of a list of {len(items)} items, nor the type of one'
+    raise KeyError(f'{name!r} is neither an index of a list of {len(items)} items nor the type of one'
                    + (f'. Did you mean {" or ".join(close)}?' if close else ''))
 
 
 def by_index(changes: Any, node: Any, path: str) -> Any:
-    """Changes of a config node with the index in place of every type that names an item of a list.
+    """Changes to a config node, with every type that names an item of a list replaced by its index.
 
     Args:
-        changes: Nested dict of changes; anything else is returned as it is.
-        node: What they change.
-        path (str): Where that stands, for messages.
+        changes: Nested dict of changes; anything else is returned unchanged.
+        node: The node to change.
+        path (str): Its place in the config, for messages.
 
     Raises:
-        KeyError: Naming the field, as :func:`item_index`.
+        KeyError: As in :func:`item_index`, naming the field.
     """
     if not isinstance(changes, dict):
         return changes
@@ -78,10 +78,10 @@ def merge_options(cfg: Config, options: dict) -> None:
 
     Args:
         cfg (Config): The config.
-        options (dict): Dotted fields -> their values; a dict among these is merged field by field, too.
+        options (dict): Dotted fields -> their values; a dict among these is also merged field by field.
 
     Raises:
-        KeyError: If an item of a list is named that does not exist, or could mean several.
+        KeyError: If the name of a list item is unknown or ambiguous.
     """
     changes: dict = {}
     for field, value in options.items():

@@ -50,7 +50,7 @@ def test_every_tensor_of_the_authors_arrives_once(drbn):
 def test_what_does_not_fit_is_named(drbn, spoil, message):
     weights = dict(drbn)
     spoil(weights)
-    with pytest.raises(ValueError, match=f'do not fit.*1 keys.*\n.*{message}'):
+    with pytest.raises(ValueError, match=f'do not match.*1 keys.*\n.*{message}'):
         convert(CONVERSIONS['drbn'], {'': weights})
 
 

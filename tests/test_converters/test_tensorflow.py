@@ -90,7 +90,7 @@ def test_damaged_index(bundle):
     with pytest.raises(ValueError, match='model.ckpt.index is damaged or compressed'):
         read_bundle(bundle)
     bundle.write_bytes(content[:-10])
-    with pytest.raises(ValueError, match="model.ckpt.index is no index of a TensorFlow checkpoint: LevelDB's mark"):
+    with pytest.raises(ValueError, match="model.ckpt.index is not the index of a TensorFlow checkpoint: LevelDB's magic number"):
         read_bundle(bundle)
 
 

@@ -81,7 +81,7 @@ def test_what_cannot_be_resumed():
 
     with pytest.raises(ValueError, match='needs a data set with indices and a batch_size.*Stream'):
         resumable(DataLoader(Stream()), 0)
-    with pytest.raises(ValueError, match='makes no batch: it has fewer images than batch_size=2'):
+    with pytest.raises(ValueError, match='yields no batch: it has fewer images than batch_size=2'):
         batches(Drawing(1), sampler=DefaultSampler, drop_last=True)
 
 

@@ -87,7 +87,7 @@ def test_where_no_checkpoint_is_whole_nothing_starts_over(pairs, work_dir):
     for path in work_dir.glob('*.pth'):
         tear(path)
     runner = runner_for_training(work_dir, pairs, resume=True)
-    with pytest.raises(ValueError, match='holds 4 checkpoints, and a training can go on from none.*iter_1.pth is incomplete'):
+    with pytest.raises(ValueError, match='contains 4 checkpoints, but training can resume from none.*iter_1.pth is incomplete'):
         runner.train()
     assert len(list(work_dir.glob('*.pth'))) == 4
 
@@ -100,14 +100,14 @@ def test_a_new_work_dir_starts_at_the_beginning_and_says_so(pairs, tmp_path):
 
 
 def test_resume_auto_starts_from_load_from_where_there_is_no_checkpoint_yet(pairs, trained, tmp_path):
-    """And goes on from its own checkpoint as soon as there is one."""
+    """And resumes from its own checkpoint as soon as there is one."""
     for iterations in (1, 3):
         runner = runner_for_training(tmp_path / 'work', pairs, iterations=iterations, log_level='INFO', resume='auto',
                                      load_from=str(trained / 'iter_4.pth'))
         runner.train()
     logs = [path.read_text() for path in sorted((tmp_path / 'work').glob('*/*.log'))]
     assert f'Load checkpoint from {trained}/iter_4.pth' in logs[0]
-    assert f'goes on from {tmp_path}/work/iter_1.pth, iteration 1' in logs[-1] and runner.iter == 3
+    assert f'resumes from {tmp_path}/work/iter_1.pth, iteration 1' in logs[-1] and runner.iter == 3
 
 
 def test_an_unseeded_training_goes_on_with_its_seed(pairs, tmp_path):
@@ -121,15 +121,15 @@ def test_an_unseeded_training_goes_on_with_its_seed(pairs, tmp_path):
 def test_weights_alone_are_nothing_to_go_on_from(pairs, trained, tmp_path):
     weights = torch.load(trained / 'iter_4.pth')['state_dict']
     torch.save(dict(state_dict=weights), tmp_path / 'weights.pth')
-    with pytest.raises(ValueError, match='weights.pth holds no state of a training .it has no meta.*load_from'):
+    with pytest.raises(ValueError, match='weights.pth contains no training state .it has no meta.*load_from'):
         runner_for_training(tmp_path / 'work', pairs, resume=True, load_from=str(tmp_path / 'weights.pth')).train()
 
 
 @pytest.mark.parametrize('weights, message', [
-    (dict(net=torch.zeros(1)), 'other.pth holds the weights of another model: 2 keys are missing.*Nothing fits.*official_to_m'),
+    (dict(net=torch.zeros(1)), 'other.pth holds the weights of another model: 2 keys are missing.*Nothing matches.*official_to_m'),
     ({}, 'holds no weights'),
     ({'generator.weight': torch.zeros(3, 3, 1, 1)},
-     r'1 keys are missing \(such as generator.bias\). 1 of the 2 tensors of this model fit, 75.0% .*--partial'),
+     r'1 keys are missing \(such as generator.bias\). 1 of the 2 tensors of this model match, 75.0% .*--partial'),
     ({'generator.bias': torch.full((3, ), torch.nan)}, 'generator.bias in it has 3 of 3 numbers that are NaN'),
     ({'generator.bias': torch.zeros(3, dtype=torch.int64)}, 'generator.bias in it has integers'),
 ])
@@ -147,7 +147,7 @@ def test_a_part_of_the_weights(pairs, tmp_path):
                                  load_partial=True)
     runner.train()
     assert (runner.model.generator.weight == 0.25).all() and (runner.model.generator.bias == 0).all()
-    assert '1 of the 2 tensors of this model fit, 75.0% of its numbers' in next((tmp_path / 'work').glob('*/*.log')).read_text()
+    assert '1 of the 2 tensors of this model match, 75.0% of its numbers' in next((tmp_path / 'work').glob('*/*.log')).read_text()
 
 
 def _hold(folder, entered):

@@ -25,8 +25,8 @@ model = dict(generator=dict(type='TinyRetinexNet'))
 _base_.val_evaluator.metrics = [dict(type='PSNR')]
 test_evaluator = _base_.val_evaluator
 next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 32
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.train)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.test)
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=_base_.paired_folder.train)
+val_dataloader = dict(num_workers=0, dataset=_base_.paired_folder.test)
 test_dataloader = val_dataloader
 train_cfg = dict(
     type='StagedTrainLoop',
@@ -197,7 +197,7 @@ def test_half_precision(train, tmp_path, trained):
     ({'train_cfg.stages.1.lr': 1}, "'lr': 1"),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(data_prefix=dict(img='nowhere')))}, 'does not exist: .*/nowhere'),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(pipeline=dict(RandomCorp=dict(crop_size=16))))},
-     "train_cfg.stages, relight, dataloader.dataset.pipeline: 'RandomCorp' is no index .* Did you mean RandomCrop"),
+     "train_cfg.stages, relight, dataloader.dataset.pipeline: 'RandomCorp' is neither an index .* Did you mean RandomCrop"),
     ({'train_cfg.stages.1.dataloader': dict(dataset=dict(pipeline=dict(Flip=dict(flip_ratio=0))))},
      "'Flip' could mean 2 items of the list: name one by its index, 3 or 4"),
     ({'model.recon_loss.adjust': dict(type='KinDAdjustLoss')}, r"has losses for \['adjust', 'decom', 'relight'\]"),

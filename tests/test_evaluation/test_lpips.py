@@ -100,10 +100,10 @@ def test_required_weights_that_are_absent_stop_the_start(empty_cache):
 def test_a_damaged_file_is_named(tmp_path, backbone):
     for name, content in (('text.pth', b'not a checkpoint'), ('cut.pth', backbone.read_bytes()[:1000])):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f'{name} is no state dict of torchvision'):
+        with pytest.raises(ValueError, match=f'{name} is not a state dict of torchvision'):
             LPIPS(backbone_weights=tmp_path / name)
     torch.save({'conv.weight': torch.zeros(1)}, tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match='other.pth is no state dict'):
+    with pytest.raises(ValueError, match='other.pth is not a state dict'):
         LPIPS(backbone_weights=tmp_path / 'other.pth')
 
 

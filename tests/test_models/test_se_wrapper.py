@@ -275,7 +275,7 @@ def test_activation_checkpointing(image, part):
 
 def test_activation_checkpointing_around_an_se_module(image):
     """What would be run again without its SE module is refused: here, or by PyTorch where that notices it."""
-    for reentrant, message in ((True, "'body' of Small lies in a part .* would lose its SE module"), (False, 'recomputed|saved')):
+    for reentrant, message in ((True, "'body' of Small is in a part .* would lose its SE module"), (False, 'recomputed|saved')):
         model, prior = small(), prior_for(image)
         model.net.forward = partial(checkpoint, model.net.forward, use_reentrant=reentrant)
         with pytest.raises(RuntimeError, match=message):
@@ -288,10 +288,10 @@ def test_activation_checkpointing_around_an_se_module(image):
     (dict(modules=('bodi', )), "se.modules names 'bodi', which Small does not have; it has body"),
     (dict(modules=('xyz', )), "names 'xyz', which Small does not have; it has head, body, tail, idle, parts"),
     (dict(modules=('body.weight', )), "names 'body.weight', which Small does not have"),
-    (dict(modules=('idle', )), "se.modules names 'idle', which Small holds and does not run"),
-    (dict(modules=('parts', )), "se.modules names 'parts', which Small holds and does not run: .* an item of that list"),
-    (dict(modules=('parts.0', )), r"'parts.0', which yields a tensor \(1, 4, 6144\) in Small for an image \(1, 3, 64, 96\)"),
-    (dict(modules=('parts.1', )), "'parts.1', which yields a tuple in Small .* an SE module needs a map"),
+    (dict(modules=('idle', )), "se.modules names 'idle', which Small contains but does not run"),
+    (dict(modules=('parts', )), "se.modules names 'parts', which Small contains but does not run: .* an item of that list"),
+    (dict(modules=('parts.0', )), r"'parts.0', which returns a tensor \(1, 4, 6144\) in Small for an image \(1, 3, 64, 96\)"),
+    (dict(modules=('parts.1', )), "'parts.1', which returns a tuple in Small .* an SE module needs a feature map"),
     (dict(modules=()), 'se.modules is missing: .* Small has head, body, tail, idle, parts'),
     (dict(channels=5), 'heads of SEModule is 2, which does not divide the 5 channels'),
 ])
@@ -307,14 +307,14 @@ class ChannelsLast(Small):
 
 
 def test_a_map_with_channels_last():
-    with pytest.raises(ValueError, match=r"'idle', which yields a tensor \(1, 64, 96, 64\) .* needs a map \(N, C, H, W\)"):
+    with pytest.raises(ValueError, match=r"'idle', which returns a tensor \(1, 64, 96, 64\) .* needs a feature map \(N, C, "):
         SEWrapper(dict(type=ChannelsLast, channels=64), se=dict(type='SEModule', modules=('idle', ), sources=(0, )))
 
 
 @pytest.mark.parametrize('net, options, message', [
     (dict(type='mmagic.NAFNet', img_channels=1), dict(input_channels=1),
      r'NAFNet made a tensor \(1, 1, 64, 96\) of images \(1, 1, 64, 96\), expected \(1, 3, 64, 96\): give it 3 output channels'),
-    (dict(type='torch.nn.Conv2d', in_channels=3, out_channels=3, kernel_size=4), {}, 'set size_divisor if it does not keep'),
+    (dict(type='torch.nn.Conv2d', in_channels=3, out_channels=3, kernel_size=4), {}, 'set size_divisor if it does not preserve'),
     (dict(type='torch.nn.MaxPool2d', kernel_size=2, return_indices=True), {}, r'MaxPool2d made a tensor \(1, 3, 32, 48\)'),
     (dict(type='torch.nn.Conv2d', in_channels=4, out_channels=3, kernel_size=1), {},
      r'Conv2d does not run on an image \(1, 3, 64, 96\) \(RuntimeError: .*set size_divisor and input_channels'),
@@ -326,14 +326,14 @@ def test_networks_that_cannot_be(net, options, message):
 
 
 def test_a_package_that_is_not_installed():
-    with pytest.raises(ImportError, match='is of the package nowhere_to_be, which is not installed: pip install nowhere_to_be'):
+    with pytest.raises(ImportError, match='is from the package nowhere_to_be, which is not installed: pip install nowhere_to_be'):
         SEWrapper(dict(type='nowhere_to_be.Unet'))
     with pytest.raises(KeyError, match='Naffnet is not in the mmskf::model registry'):
         SEWrapper(dict(type='Naffnet'))
 
 
 def test_a_size_that_the_network_does_not_take(image):
-    with pytest.raises(ValueError, match=r'Restormer was given \(2, 3, 32, 60\), and takes multiples of 8'):
+    with pytest.raises(ValueError, match=r'Restormer was given \(2, 3, 32, 60\), but takes multiples of 8'):
         NETWORKS['restormer'].build_small()(image[..., :60])
 
 

@@ -18,9 +18,9 @@ def test_a_stage_is_named_by_its_name():
 
 
 @pytest.mark.parametrize('name, message', [
-    ('5', "'5' is no index of a list of 5 items"),
+    ('5', "'5' is not an index of a list of 5 items"),
     ('Flip', "'Flip' could mean 2 items of the list: name one by its index, 2 or 3"),
-    ('RandomCorp', "'RandomCorp' is no index of a list of 5 items, nor the type of one. Did you mean RandomCrop"),
+    ('RandomCorp', "'RandomCorp' is neither an index of a list of 5 items nor the type of one. Did you mean RandomCrop"),
     ('xyz', 'Did you mean LoadImage or RandomCrop or Flip or PackInputs'),
 ])
 def test_an_item_that_is_not_clear(name, message):

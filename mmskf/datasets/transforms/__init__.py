@@ -1,4 +1,4 @@
-"""Steps of data pipelines that mmcv and mmagic lack."""
+"""Data pipeline steps that mmcv and mmagic lack."""
 from .crop import RandomCrop
 from .equalize import AppendEqualized
 from .loading import LoadImage, decode_image, to_rgb8

@@ -11,11 +11,11 @@ class RandomCrop(FixedCrop):
     small image, and the batch could not be stacked.
 
     Args:
-        keys (Sequence[str]): Images of one size, (H, W, C) each.
+        keys (Sequence[str]): Images of the same size, (H, W, C) each.
         crop_size (int): Side of the square, in pixels.
 
     Raises:
-        ValueError: If an image is smaller than the square; it names the file.
+        ValueError: If an image is smaller than the square; names the file.
     """
 
     def __init__(self, keys: Sequence[str], crop_size: int) -> None:
@@ -27,5 +27,5 @@ class RandomCrop(FixedCrop):
             raise ValueError(
                 f'{results[f"{self.keys[0]}_path"]} is {width}x{height} (width x height), smaller than the crop of '
                 f'{self.crop_size[1]}x{self.crop_size[0]}: set a smaller crop_size for RandomCrop in the training pipeline, '
-                'or take the image out of the data set')
+                'or remove the image from the data set')
         return super().transform(results)

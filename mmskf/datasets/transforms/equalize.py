@@ -7,9 +7,9 @@ from mmskf.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class AppendEqualized(BaseTransform):
-    """Appends the image with the histogram of each channel equalised, as LLFlow's input has it.
+    """Appends the histogram-equalized image, channel by channel, as in LLFlow's input.
 
-    It belongs before any crop: the histogram is that of the whole image.
+    It must come before any crop: the histogram is that of the whole image.
 
     Required Keys:
 

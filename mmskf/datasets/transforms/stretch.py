@@ -8,16 +8,16 @@ from mmskf.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class StretchRange(BaseTransform):
-    """Stretches each image to the full range of brightness, as KinD and KinD++ take theirs: (x - min) / (max - min).
+    """Stretches each image to the full range of brightness, as KinD and KinD++ do: (x - min) / (max - min).
 
-    One range for all channels, that of the whole image: in training it stands before the crop.
+    All channels share one range, that of the whole image: in training it comes before the crop.
 
     Modified Keys:
 
     - the keys: float32 in 0..255
 
     Args:
-        keys (Sequence[str]): Images of values in 0..255, each stretched by itself.
+        keys (Sequence[str]): Images with values in 0..255, each stretched separately.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -26,6 +26,6 @@ class StretchRange(BaseTransform):
     def transform(self, results: dict) -> dict:
         for key in self.keys:
             image = results[key].astype(np.float32)
-            # The authors' least range, a thousandth, keeps a black image black.
+            # The authors' minimum range, a thousandth, keeps a black image black.
             results[key] = (image - image.min()) / max(np.ptp(image), 0.255) * np.float32(255)
         return results

@@ -1,4 +1,3 @@
-
 from mmengine import fileio
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as BaseCheckpointHook
@@ -11,10 +10,10 @@ from mmskf.utils.files import remove_parts
 
 @HOOKS.register_module()
 class CheckpointHook(BaseCheckpointHook):
-    """mmengine's, which deletes old checkpoints first; here they go when the new one and ``last_checkpoint`` stand.
+    """mmengine's, but old checkpoints are deleted only once the new one and ``last_checkpoint`` are written.
 
-    So there is a whole checkpoint at every moment, also with ``max_keep_ckpts=1`` and on a disk that is full. ``save_best``
-    knows of every metric of mmskf and mmagic whether more or less is better.
+    So there is an intact checkpoint at any time, even with ``max_keep_ckpts=1`` and on a full disk. ``save_best`` knows for
+    every metric of mmskf and mmagic whether higher or lower is better.
 
     Args:
         **kwargs: See ``mmengine.hooks.CheckpointHook``.
@@ -23,14 +22,14 @@ class CheckpointHook(BaseCheckpointHook):
     _default_less_keys = [*BaseCheckpointHook._default_less_keys, *LESS_IS_BETTER]
 
     def before_train(self, runner: Runner) -> None:
-        """As mmengine's; also clears what a killed training has left half written."""
+        """As mmengine's; also removes files that a killed training left half written."""
         super().before_train(runner)
         if is_main_process() and isinstance(self.file_backend, fileio.LocalBackend):
             for folder in {self.out_dir, runner.work_dir}:
                 remove_parts(folder)
 
     def save(self, runner: Runner, step: int) -> None:
-        """Saves the state after iteration (or epoch) ``step``, unless that was the last thing saved."""
+        """Saves the state after iteration (or epoch) ``step``, unless it was the last one saved."""
         if self.last_ckpt is None or not self.last_ckpt.endswith(self.filename_tmpl.format(step)):
             self._save_checkpoint_with_step(runner, step, meta=dict(epoch=runner.epoch, iter=step))
 
@@ -64,7 +63,7 @@ class CheckpointHook(BaseCheckpointHook):
         measured = {name: value for name, value in metrics.items() if not is_nan(value)}
         if self.key_indicators == ['auto']:
             if not measured:
-                runner.logger.warning('save_best="auto": nothing could be measured, so that no checkpoint is the best')
+                runner.logger.warning('save_best="auto": nothing could be measured, so no checkpoint is the best')
                 return
             metrics = measured
         unknown = [name for name in self.key_indicators if name != 'auto' and name not in metrics]
@@ -95,7 +94,7 @@ class CheckpointHook(BaseCheckpointHook):
 
     def _remove(self, paths: list[str]) -> None:
         for path in paths:
-            if self.file_backend.isdir(path):  # as deepspeed saves them
+            if self.file_backend.isdir(path):  # as DeepSpeed saves them
                 self.file_backend.rmtree(path)
             elif self.file_backend.isfile(path):
                 self.file_backend.remove(path)

@@ -1,4 +1,3 @@
-
 from mmengine.hooks import EarlyStoppingHook as BaseEarlyStoppingHook
 from mmengine.runner import Runner
 
@@ -10,10 +9,10 @@ from .checkpoint_hook import CheckpointHook
 
 @HOOKS.register_module()
 class EarlyStoppingHook(BaseEarlyStoppingHook):
-    """mmengine's, which knows of every metric of mmskf and mmagic whether more or less is better.
+    """mmengine's, but it knows for every metric of mmskf and mmagic whether higher or lower is better.
 
-    What it has seen is part of a checkpoint, so that a resumed training stops where it would have stopped. A score that could
-    not be measured is passed over, with a warning. When it stops a training, a checkpoint is saved.
+    Its state is part of a checkpoint, so that a resumed training stops where it would have stopped. A score that could not be
+    measured is ignored, with a warning. When it stops a training, it saves a checkpoint.
 
     Args:
         **kwargs: See ``mmengine.hooks.EarlyStoppingHook``.
@@ -25,7 +24,7 @@ class EarlyStoppingHook(BaseEarlyStoppingHook):
     _default_less_keys = [*BaseEarlyStoppingHook._default_less_keys, *LESS_IS_BETTER]
 
     def before_train(self, runner: Runner) -> None:
-        """Takes up what a resumed training has seen."""
+        """Restores the state of a resumed training."""
         if runner.iter > 0:
             state = runner.message_hub.runtime_info.get(self._key, {})
             self.wait_count = state.get('wait_count', self.wait_count)
@@ -34,7 +33,7 @@ class EarlyStoppingHook(BaseEarlyStoppingHook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Decides whether to stop the training."""
         if is_nan(metrics.get(self.monitor)):
-            runner.logger.warning(f'EarlyStoppingHook: {self.monitor} could not be measured, and decides nothing')
+            runner.logger.warning(f'EarlyStoppingHook: {self.monitor} could not be measured and is ignored')
             return
         super().after_val_epoch(runner, metrics)
         runner.message_hub.update_info(self._key, dict(wait_count=self.wait_count, best_score=self.best_score))

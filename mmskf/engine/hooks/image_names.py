@@ -3,7 +3,7 @@ from collections.abc import Iterable
 
 
 def names_below_common_folder(paths: Iterable[str]) -> dict[str, str]:
-    """Shortest names that tell images apart: paths relative to the deepest folder that holds them all.
+    """Shortest names that identify images: paths relative to the deepest folder that contains them all.
 
     Args:
         paths (Iterable[str]): Paths of images.

@@ -17,17 +17,17 @@ from mmengine.runner import Runner
 from mmskf.engine.faults import SIGNALS
 from mmskf.registry import HOOKS
 
-# torchrun passes a Ctrl-C on to processes that have it from the terminal already.
+# torchrun forwards a Ctrl-C to processes that already got it from the terminal.
 ECHO = 1.  # seconds
 
 
 @HOOKS.register_module()
 class InterruptHook(Hook):
-    """Saves a checkpoint before a training stops that is told to: by Ctrl-C, SIGTERM or SIGUSR1.
+    """Saves a checkpoint before a training stops on Ctrl-C, SIGTERM or SIGUSR1.
 
-    The iteration is finished, the checkpoint saved, and the last line says how to go on; the exit status is 128 and the
-    signal's number. A second signal stops at once. In a distributed training one process that is told is enough, and all stop
-    after the same iteration. A validation of a single process is left, and made up for when the training goes on.
+    The iteration is finished, the checkpoint saved, and the last line says how to resume; the exit status is 128 plus the
+    signal's number. A second signal stops at once. In distributed training it is enough to signal one process: all stop after
+    the same iteration. A single-process validation is abandoned, and run again when training resumes.
 
     Raises:
         SystemExit: After the checkpoint is saved.
@@ -40,14 +40,14 @@ class InterruptHook(Hook):
         self.since = 0.
 
     def before_train(self, runner: Runner) -> None:
-        """Begins to listen, if this is the main thread, the only one that may."""
+        """Starts to listen, if this is the main thread, the only one that may."""
         self.signal, self.process = 0, os.getpid()
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self.process:  # a worker of a data loader, which has inherited this
+        if os.getpid() != self.process:  # a data-loader worker, which has inherited the handler
             return
         if self.signal and time.monotonic() - self.since < ECHO:
             return
@@ -59,8 +59,8 @@ class InterruptHook(Hook):
         self.signal, self.since = number, time.monotonic()
         if is_main_process():
             # Neither print nor a logger: this may interrupt one of them.
-            os.write(2, f'\n{signal.Signals(number).name}: a checkpoint will be saved after this iteration. Once more stops at '
-                        'once, without it.\n'.encode())
+            os.write(2, f'\n{signal.Signals(number).name}: a checkpoint will be saved after this iteration. A second signal '
+                        'stops at once, without saving.\n'.encode())
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Stops after an iteration."""
@@ -70,13 +70,13 @@ class InterruptHook(Hook):
             self._stop(runner, runner.iter + 1, int(told))
 
     def after_val_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Stops in a validation; several processes would not be at the same image."""
+        """Stops during a validation; several processes would not be at the same image."""
         if self.signal and self.process and not is_distributed():
             runner.message_hub.update_info('iter_validated', 0)
             self._stop(runner, runner.iter, self.signal)
 
     def after_train(self, runner: Runner) -> None:
-        """Listens no more; the Runner restores what was before."""
+        """Stops listening; the Runner restores the previous handlers."""
         self.process = None
 
     def _stop(self, runner: Runner, step: int, number: int) -> None:
@@ -87,13 +87,13 @@ class InterruptHook(Hook):
             hook.save(runner, step)
             saved = f'it is saved in {hook.last_ckpt}'
         barrier()
-        runner.logger.info(f'{signal.Signals(number).name}: the training stops after iteration {step} of {runner.max_iters}; '
-                           f'{saved}. Go on with: {resume_command(sys.argv)}')
+        runner.logger.info(f'{signal.Signals(number).name}: training stops after iteration {step} of {runner.max_iters}; '
+                           f'{saved}. Resume with: {resume_command(sys.argv)}')
         raise SystemExit(128 + number)
 
 
 def resume_command(argv: Sequence[str]) -> str:
-    """The command line that goes on with the training that ``argv`` started: the same, and --resume."""
+    """The command line that resumes the training started by ``argv``: the same, plus --resume."""
     kept: list[str] = []
     skip = False
     for argument in argv:

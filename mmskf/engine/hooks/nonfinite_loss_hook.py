@@ -17,10 +17,10 @@ from mmskf.registry import HOOKS
 class NonFiniteLossHook(Hook):
     """Stops a training whose loss is NaN or infinite, and keeps its last good checkpoint.
 
-    After every iteration it looks at the losses (all numbers that the model logs with 'loss' in their name) and at the
-    weights, since an update can break them while its loss was still finite. It runs before mmengine's CheckpointHook,
-    which deletes an old checkpoint before it writes a new one, and refuses any checkpoint whose weights are not finite.
-    In a distributed training, all processes stop with the same message.
+    After every iteration it checks the losses (all numbers that the model logs with 'loss' in their name) and the weights, since
+    an update can break them while its loss is still finite. It runs before mmengine's CheckpointHook, which deletes an old
+    checkpoint before it writes a new one, and rejects any checkpoint whose weights are not finite. In distributed training, all
+    processes stop with the same message.
 
     Raises:
         FloatingPointError: Names the iteration, the losses or the weights, and the last checkpoint.
@@ -42,32 +42,32 @@ class NonFiniteLossHook(Hook):
             raise FloatingPointError(f'Iteration {runner.iter + 1}: {", ".join(everywhere)}. {self._way_out(runner)}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuses a checkpoint with weights that are not finite, whoever asks for it."""
+        """Rejects a checkpoint with weights that are not finite, whoever wants to save it."""
         weights = {name: value for name, value in checkpoint['state_dict'].items() if value.is_floating_point()}
         if not all_finite(weights):
             raise FloatingPointError(
-                f'A checkpoint was to be saved with {_name_nonfinite(weights)}. {self._way_out(runner)}')
+                f'The checkpoint to be saved has {_name_nonfinite(weights)}. {self._way_out(runner)}')
 
     @staticmethod
     def _way_out(runner: Runner) -> str:
         pointer = os.path.join(runner.work_dir, 'last_checkpoint')
         advice = 'A lower learning rate, clip_grad in optim_wrapper, or training without --amp often helps.'
         if not os.path.exists(pointer):
-            return f'The training stops; no checkpoint had been saved yet. {advice}'
+            return f'Training stops; no checkpoint had been saved yet. {advice}'
         with open(pointer) as file:
-            return f'The training stops; the last good checkpoint is {file.read().strip()}. {advice}'
+            return f'Training stops; the last good checkpoint is {file.read().strip()}. {advice}'
 
 
 def trained_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """Name -> parameter of everything that is trained; a model in a distributed wrapper has its own names."""
+    """Name -> parameter of all trainable weights; a distributed wrapper around the model does not change the names."""
     model = model.get_submodule('module') if is_model_wrapper(model) else model
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
 def all_finite(weights: Mapping[str, Tensor]) -> bool:
-    """Whether a dict of tensors holds only finite numbers.
+    """Whether a dict of tensors has only finite numbers.
 
-    A sum is finite only if its terms are: one pass without a copy, and one wait for the device instead of one per tensor.
+    A sum is finite only if its terms are: one pass without a copy, and one device synchronization instead of one per tensor.
     """
     return bool(torch.stack([weight.sum(dtype=torch.float32) for weight in weights.values()]).isfinite().all())
 

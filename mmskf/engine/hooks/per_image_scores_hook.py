@@ -17,15 +17,15 @@ from .image_names import names_below_common_folder
 class PerImageScoresHook(Hook):
     """Writes the scores of every image to a CSV file after a test.
 
-    One row for each image in natural order, named by its path below the folder that holds them all; one column for each
-    score of the loop's :class:`~mmskf.evaluation.ImageMetric` (PSNR, SSIM, LPIPS, NIQE, GTMean), under the name that the
-    report has; the last row, 'mean', is the report. A score that could not be measured is 'not measured'; a cell is empty
-    where a data set is not evaluated by that metric. mmagic's own metrics keep no image names and are not in the file.
+    One row per image in natural order, named by its path below the folder that contains them all; one column per score of the
+    loop's :class:`~mmskf.evaluation.ImageMetric` (PSNR, SSIM, LPIPS, NIQE, GTMean), under the name used in the report; the last
+    row, 'mean', is the report. A score that could not be measured is 'not measured'; a cell is empty if a data set is not
+    evaluated by that metric. mmagic's own metrics keep no image names and are not in the file.
 
     Args:
-        out_file (str or Path): The CSV file; its folder is made. An existing file is replaced.
-        val (bool): Also writes one file for each validation, with the iteration in its name
-            ('scores_iter_1000.csv'). Defaults to False.
+        out_file (str or Path): The CSV file; its folder is created. An existing file is replaced.
+        val (bool): Whether to write one file per validation as well, with the iteration in its name ('scores_iter_1000.csv').
+            Defaults to False.
     """
 
     def __init__(self, out_file: str | Path, val: bool = False) -> None:

@@ -8,7 +8,7 @@ from mmskf.registry import HOOKS
 
 @HOOKS.register_module()
 class ResetDiscriminatorHook(Hook):
-    """Starts the discriminator and its optimizer anew, as the released DRBN-SKF does at the start of every epoch.
+    """Reinitializes the discriminator and its optimizer, as the released DRBN-SKF does at the start of every epoch.
 
     Args:
         interval (int): Iterations of an epoch.
@@ -18,7 +18,7 @@ class ResetDiscriminatorHook(Hook):
         self.interval = interval
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Resets at the first iteration of every epoch but the first."""
+        """Reinitializes them at the first iteration of every epoch except the first."""
         if runner.iter == 0 or runner.iter % self.interval:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model

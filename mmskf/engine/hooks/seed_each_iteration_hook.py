@@ -8,11 +8,11 @@ from mmskf.registry import HOOKS
 
 @HOOKS.register_module()
 class SeedEachIterationHook(Hook):
-    """Makes what a training iteration draws (the SA loss: its crops) depend on seed, process and iteration alone.
+    """Makes the random numbers of a training iteration (the crops of the SA loss) depend on seed, process and iteration only.
 
-    A checkpoint does not hold the state of the random numbers; so a training that is resumed goes on as it would have.
+    A checkpoint does not contain the random state; this way a resumed training continues as it would have.
     """
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Seeds torch anew; the workers of data loaders have their own random numbers."""
+        """Reseeds torch; data-loader workers have their own random numbers."""
         torch.manual_seed(hash((runner.seed, get_rank(), runner.iter)) % 2**32)

@@ -13,20 +13,20 @@ from mmskf.registry import LOOPS
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(BaseIterBasedTrainLoop):
-    """mmengine's, but a training that is resumed loads no image that it has already seen, and goes on exactly.
+    """mmengine's, but a resumed training continues exactly, without loading images that it has already seen.
 
-    Skipping is up to the sampler, and what the pipeline draws at random depends on the position of a sample alone (see
+    The sampler skips them, and the random numbers of the pipeline depend only on the position of a sample (see
     :mod:`mmskf.datasets.resumable`): a resumed training gets the batches that the uninterrupted one would have got, with any
-    number of workers. A validation that was due when the checkpoint was saved is made up for.
+    number of workers. A validation that was due when the checkpoint was saved is run first.
 
     Args:
         runner (Runner): The Runner.
-        dataloader (DataLoader or dict): Yields the batches.
+        dataloader (DataLoader or dict): The source of the batches.
         max_iters (int): Iterations of the training.
         val_begin (int): The first iteration with a validation. Defaults to 1.
-        val_interval (int): Iterations from a validation to the next. Defaults to 1000.
-        dynamic_intervals (list[tuple[int, int]], optional): Iterations from which ``val_interval`` is another, and which.
-            Defaults to None.
+        val_interval (int): Iterations between validations. Defaults to 1000.
+        dynamic_intervals (list[tuple[int, int]], optional): Pairs of the iteration from which ``val_interval`` changes and its
+            new value. Defaults to None.
 
     Raises:
         ValueError: If the data set has no indices.
@@ -39,10 +39,10 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
                  val_begin: int = 1,
                  val_interval: int = 1000,
                  dynamic_intervals: list[tuple[int, int]] | None = None):
-        # Not mmengine's, which starts the workers here, where it is not yet known whether the training is resumed.
+        # Not mmengine's, which starts the workers here, before it is known whether the training is resumed.
         BaseLoop.__init__(self, runner, dataloader)
         if int(max_iters) != max_iters:
-            raise ValueError(f'train_cfg.max_iters is {max_iters}: expected a whole number')
+            raise ValueError(f'train_cfg.max_iters is {max_iters}: expected an integer')
         self.dataloader: DataLoader = resumable(self.dataloader, runner.seed)
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
         self._max_iters = int(max_iters)
@@ -55,7 +55,7 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
 
     def run(self) -> nn.Module:
-        """Trains, from the iteration on that the Runner has resumed."""
+        """Trains, starting from the iteration that the Runner has resumed."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter == 0:
@@ -77,9 +77,9 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
         return next(self.dataloader_iterator)
 
     def batches_from(self, begin: int) -> Iterator:
-        """Starts the data loader, at its batch ``begin``."""
+        """Starts the data loader at batch ``begin``."""
         if begin > 0:
-            self.runner.logger.info(f'The first {begin} batches are skipped, without being loaded: the training has had them')
+            self.runner.logger.info(f'Skipping the first {begin} batches without loading them: training has already seen them')
         sampler: Any = self.dataloader.batch_sampler  # a PositionedBatches
         sampler.begin = begin
         return iter(self.dataloader)
@@ -90,6 +90,6 @@ class IterBasedTrainLoop(BaseIterBasedTrainLoop):
         if (self.runner.val_loop is not None and self._iter >= self.val_begin
                 and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
                 and hub.runtime_info.get('iter_validated') != self._iter):
-            # Checkpoints hold it, so that a resumed training knows of a validation that it still owes.
+            # Saved in checkpoints, so that a resumed training knows whether a validation is still due.
             hub.update_info('iter_validated', self._iter)
             self.runner.val_loop.run()

@@ -8,18 +8,18 @@ from mmskf.registry import MODELS
 
 @MODELS.register_module()
 class MixUpPreprocessor(DataPreprocessor):
-    """mmagic's data preprocessor with MixUp (Zhang et al., ICLR 2018), as MIRNet-v2 and Retinexformer are trained.
+    """mmagic's data preprocessor with MixUp (Zhang et al., ICLR 2018), as used to train MIRNet-v2 and Retinexformer.
 
-    Each image of a training batch is blended with another one of the batch, low light and ground truth alike; the weight is
-    one number for the whole batch.
+    Each image of a training batch is blended with another one of the batch, low-light image and ground truth alike, with one
+    weight for the whole batch.
 
     Args:
-        probability (float): Share of the batches that are mixed. Defaults to 0.5.
+        probability (float): Fraction of the batches that are mixed. Defaults to 0.5.
         beta (float): The weight is drawn from Beta(beta, beta). Defaults to 1.2.
-        mean, std, ...: As in ``mmagic.DataPreprocessor``; by default 8-bit images become [0, 1].
+        mean, std, ...: As in ``mmagic.DataPreprocessor``; by default 8-bit images are scaled to [0, 1].
 
     Raises:
-        ValueError: If ``probability`` is none, or ``beta`` is not positive.
+        ValueError: If ``probability`` is not in [0, 1], or ``beta`` is not positive.
     """
 
     def __init__(self, probability: float = 0.5, beta: float = 1.2, mean: Any = (0., ), std: Any = (255., ), **kwargs: Any):
@@ -30,7 +30,7 @@ class MixUpPreprocessor(DataPreprocessor):
         self.probability, self.beta = probability, beta
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Stacks and normalizes a batch, and mixes it in training."""
+        """Stacks and normalizes a batch, and applies MixUp in training."""
         data = super().forward(data, training)
         if training and torch.rand(()) < self.probability:
             weight = torch.distributions.Beta(self.beta, self.beta).sample().item()

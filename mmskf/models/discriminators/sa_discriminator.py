@@ -7,29 +7,29 @@ from mmskf.registry import MODELS
 
 @MODELS.register_module()
 class SADiscriminator(BaseModule):
-    """The one discriminator of the SA loss (SKF, Sec. 3.4), for local patches and for whole images with their semantics.
+    """The discriminator of the SA loss (SKF, Sec. 3.4), for both local patches and whole images with their semantics.
 
-    Eight convolutions with two stems, one for images and one for images beside their class scores; the mean of a map of
-    scores is the score of the whole, there are no scores of patches. Layers bear the names of the released code. The
-    biases of ``conv2`` to ``conv8`` have no effect in training mode (BatchNorm removes them); they are kept so that the
-    layout is the released one. Layers are initialised as PyTorch does it, as released.
+    Eight convolutions with two stems, one for images and one for images concatenated with class scores. The score is the mean
+    of the score map: unlike a PatchGAN's, patches are not scored one by one. Layers have the names of the released code. The
+    biases of ``conv2`` to ``conv8`` have no effect in training mode (BatchNorm removes them); they are kept to match the
+    released layout. Layers have PyTorch's default initialization, as released.
 
     Args:
-        num_classes (int): Classes of the semantic knowledge bank. 0: there is none; images are all that D sees (the classic
-            variant of :class:`SALoss`), and it has one stem. Defaults to 59 (PASCAL-Context).
-        variant (str): 'official' pads the 1x1 convolution ``conv9`` by one, as released: the cells of the border then hold
-            nothing but its bias, which pulls the mean of small images towards it. It also freezes ``conv0``, the stem with
-            class scores: the released loss of the discriminator never trains it, and DistributedDataParallel must not wait
-            for its gradient. 'paper' does neither.
-        init_cfg (dict, optional): Initialisation config of MMEngine.
+        num_classes (int): Classes of the semantic knowledge bank. 0: there is no bank, the discriminator sees only images (the
+            classic variant of :class:`SALoss`) and has one stem. Defaults to 59 (PASCAL-Context).
+        variant (str): 'official' pads the 1x1 convolution ``conv9`` by one, as released: the border cells then hold only its
+            bias, which pulls the mean of small images toward it. It also freezes ``conv0``, the stem with class scores: the
+            released discriminator loss never trains it, and DistributedDataParallel must not wait for its gradient. 'paper'
+            does neither.
+        init_cfg (dict, optional): MMEngine's initialization config.
 
     Shape:
-        (N, 3, H, W) or (N, 3 + num_classes, H, W), any size -> (N, 1) in (0, 1), where 1 means real. In training mode the
-        last map, of 1/16 of the size, must hold more than one value a channel: an image of more than 16x16, or N > 1.
+        (N, 3, H, W) or (N, 3 + num_classes, H, W), any size -> (N, 1) in (0, 1), where 1 means real. In training mode the last
+        feature map, at 1/16 resolution, must have more than one value per channel: an image larger than 16x16, or N > 1.
     """
     widths = (64, 64, 128, 128, 256, 256, 512, 512)
 
-    def __init__(self, num_classes: int = 59, variant: str = 'paper', init_cfg: dict = None):
+    def __init__(self, num_classes: int = 59, variant: str = 'paper', init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if variant not in ('paper', 'official'):
             raise ValueError(f"variant of SADiscriminator is {variant!r}, expected 'paper' or 'official'")
@@ -46,7 +46,7 @@ class SADiscriminator(BaseModule):
             self.conv0.requires_grad_(False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Scores images, or images beside their class scores.
+        """Scores images, or images concatenated with class scores.
 
         Raises:
             ValueError: If the input has neither 3 nor 3 + num_classes channels.

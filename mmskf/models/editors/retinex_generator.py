@@ -1,4 +1,5 @@
-from typing import NamedTuple, Optional, Tuple
+from abc import abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from mmskf.structures import Decomposition, Prior
 
 
 def denoise_reflectance(reflectance: Tensor, sigma: float) -> Tensor:
-    """Non-local means of scikit-image on every image of a batch, without gradient.
+    """Denoises each image of a batch by scikit-image's non-local means, without gradient.
 
     Args:
         reflectance (Tensor): (N, 3, H, W) in [0, 1].
@@ -22,15 +23,15 @@ def denoise_reflectance(reflectance: Tensor, sigma: float) -> Tensor:
         Tensor: (N, 3, H, W).
     """
     images = reflectance.detach().float().cpu().numpy()
-    # 0.8 times the noise is what scikit-image advises for its fast mode.
+    # scikit-image recommends 0.8 times the noise level for its fast mode.
     clean = [denoise_nl_means(image, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=0) for image in images]
     return torch.from_numpy(np.stack(clean)).to(reflectance)
 
 
-def start_as_tensorflow(net: nn.Module):
-    """Gives convolutions the random weights they start with in TensorFlow, Glorot's; SE modules keep PyTorch's.
+def start_as_tensorflow(net: nn.Module) -> None:
+    """Initializes convolutions as TensorFlow does, with Glorot's random weights; SE modules keep PyTorch's initialization.
 
-    PyTorch's are smaller: what the deep restoration net of KinD++ makes of an image would hardly vary with it.
+    PyTorch's weights are smaller: the output of KinD++'s deep restoration net would hardly depend on the image.
     """
     if isinstance(net, (nn.Conv2d, nn.ConvTranspose2d)):
         xavier_init(net, distribution='uniform')
@@ -40,42 +41,42 @@ def start_as_tensorflow(net: nn.Module):
 
 
 class RetinexGenerator(EnhancementNet):
-    """A network of several subnets that first takes an image apart, S = R * I, and is trained one subnet after the other.
+    """A network of several subnets that are trained one after the other; the first decomposes an image, S = R * I.
 
-    A subclass names its subnets in ``stages``, in the order of their training. It has each as a child of that name, a method
-    ``train_<stage>(inputs, gt, prior)`` for each, and ``enhance(inputs, prior, gt)`` for testing. The first is ``decom``:
-    image -> R, I.
+    A subclass lists its subnets in ``stages``, in training order. For each it has a child of that name and a method
+    ``train_<stage>(inputs, gt, prior)``, and for testing ``enhance(inputs, prior, gt)``. The first is ``decom``: image -> R, I.
 
     Args:
-        denoise (float, optional): Standard deviation of the noise that non-local means take out of the reflectance in
-            testing. Defaults to None: as released, without.
+        denoise (float, optional): Standard deviation of the noise that non-local means remove from the reflectance in testing.
+            Defaults to None: no denoising, as released.
         init_cfg (dict, optional): As in :class:`BaseModule`.
     """
-    stages: Tuple[str, ...] = ('decom', )
+    stages: tuple[str, ...] = ('decom', )
     early_image = True
+    decom: nn.Module
 
-    def __init__(self, denoise: Optional[float] = None, init_cfg: Optional[dict] = None):
+    def __init__(self, denoise: float | None = None, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.denoise = denoise
 
     def forward(self,
                 inputs: Tensor,
                 prior: Prior = None,
-                gt: Optional[Tensor] = None,
-                stage: Optional[str] = None) -> NamedTuple:
-        """Enhances images, or yields what the loss of one stage takes.
+                gt: Tensor | None = None,
+                stage: str | None = None) -> NamedTuple:
+        """Enhances images, or returns the outputs for the loss of a stage.
 
         Args:
             inputs (Tensor): Low-light images (N, 3, H, W) in [0, 1].
-            prior (SemanticPrior or callable, optional): For the SE modules of the last subnet. A callable is given the
+            prior (SemanticPrior or callable, optional): For the SE modules of the last subnet. A callable is called with the
                 reflectance of the inputs.
             gt (Tensor, optional): Ground truth (N, 3, H, W), for training.
-            stage (str, optional): The subnet that is trained. The ones before it are frozen: without gradient and in eval
-                mode. Defaults to None: testing.
+            stage (str, optional): The subnet to train. The earlier ones are frozen: without gradient and in eval mode.
+                Defaults to None: testing.
 
         Returns:
-            tuple: In testing and in the last stage :class:`Relighting` or :class:`Restoration`, in the others
-            :class:`Decomposition` or :class:`Adjustment`.
+            tuple: :class:`Relighting` or :class:`Restoration` in testing and in the last stage, :class:`Decomposition` or
+            :class:`Adjustment` in the others.
 
         Raises:
             ValueError: If there is no such stage.
@@ -88,10 +89,14 @@ class RetinexGenerator(EnhancementNet):
             getattr(self, name).eval()
         return getattr(self, f'train_{stage}')(inputs, gt, prior)
 
+    @abstractmethod
+    def enhance(self, inputs: Tensor, prior: Prior, gt: Tensor | None) -> NamedTuple:
+        """Testing: inputs (N, 3, H, W) -> :class:`Relighting` or :class:`Restoration`."""
+
     def train_decom(self, inputs: Tensor, gt: Tensor, prior: Prior) -> Decomposition:
-        """The first stage, which semantics do not reach."""
+        """The first stage, without semantics."""
         return Decomposition(inputs, gt, *self.decom(inputs), *self.decom(gt))
 
     def denoised(self, reflectance: Tensor) -> Tensor:
-        """The reflectance as ``denoise`` wants it."""
+        """The reflectance, denoised if ``denoise`` is set."""
         return reflectance if self.denoise is None else denoise_reflectance(reflectance, self.denoise)

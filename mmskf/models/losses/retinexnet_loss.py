@@ -1,5 +1,6 @@
-from typing import Dict
+from functools import reduce
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -10,32 +11,33 @@ from .retinex_terms import WeightedTerms, gradients, gray, shared_reflectance
 
 
 def structure_aware_smoothness(illumination: Tensor, reflectance: Tensor, steepness: float = 10.) -> Tensor:
-    """How much an illumination varies where its reflectance does not (RetinexNet, section 3.2, Eq. 4).
+    """Penalizes an illumination map for varying where its reflectance is smooth (RetinexNet, section 3.2, Eq. 4).
 
     Args:
         illumination (Tensor): (N, 1, H, W).
         reflectance (Tensor): (N, 3, H, W).
-        steepness (float): The lambda_g of the paper. Defaults to 10.
+        steepness (float): The paper's lambda_g. Defaults to 10.
 
     Returns:
         Tensor: A scalar.
     """
-    total = 0
+    terms = []
     for of_illumination, of_reflectance in zip(gradients(illumination), gradients(gray(reflectance))):
         blurred = F.avg_pool2d(of_reflectance.abs(), 3, 1, 1, count_include_pad=False)
-        total = total + (of_illumination.abs() * (-steepness * blurred).exp()).mean()
-    return total
+        terms.append((of_illumination.abs() * (-steepness * blurred).exp()).mean())
+    return reduce(torch.add, terms)
 
 
 @MODELS.register_module()
-class RetinexNetDecomLoss(WeightedTerms):
-    """Loss of RetinexNet's decomposition (Wei et al., BMVC 2018, section 3.2): L1 reconstruction of the low-light and the
-    normal-light image from each other's factors, one reflectance for both, smooth illuminations.
+class RetinexNetDecomLoss(WeightedTerms[Decomposition]):
+    """Decomposition loss of RetinexNet (Wei et al., BMVC 2018, section 3.2): L1 reconstruction of the low-light and the
+    normal-light image from each other's factors, a shared reflectance, smooth illumination maps.
 
     Args:
-        mutual_weight (float): Of the reconstruction of one image with the other's reflectance. Defaults to 0.001.
-        equal_reflectance_weight (float): Defaults to 0.01, as released; the paper says 0.001.
-        smooth_weight (float): Defaults to 0.1.
+        mutual_weight (float): Weight of reconstructing each image from the other's reflectance. Defaults to 0.001.
+        equal_reflectance_weight (float): Weight of the distance between the two reflectances. Defaults to 0.01, as released;
+            the paper says 0.001.
+        smooth_weight (float): Weight of the smoothness of the illumination maps. Defaults to 0.1.
     """
 
     def __init__(self, mutual_weight: float = 0.001, equal_reflectance_weight: float = 0.01, smooth_weight: float = 0.1):
@@ -44,7 +46,7 @@ class RetinexNetDecomLoss(WeightedTerms):
         self.equal_reflectance_weight = equal_reflectance_weight
         self.smooth_weight = smooth_weight
 
-    def terms(self, outputs: Decomposition, gt: Tensor) -> Dict[str, Tensor]:
+    def terms(self, outputs: Decomposition, gt: Tensor) -> dict[str, Tensor]:
         low, high, r_low, i_low, r_high, i_high = outputs
         return dict(
             **shared_reflectance(outputs, self.equal_reflectance_weight),
@@ -55,17 +57,17 @@ class RetinexNetDecomLoss(WeightedTerms):
 
 
 @MODELS.register_module()
-class RetinexNetRelightLoss(WeightedTerms):
-    """Loss of RetinexNet's relighting (section 3.3): L1 to the ground truth and a smooth new illumination.
+class RetinexNetRelightLoss(WeightedTerms[Relighting]):
+    """Relighting loss of RetinexNet (section 3.3): L1 to the ground truth, and smoothness of the adjusted illumination.
 
     Args:
-        smooth_weight (float): Defaults to 3.
+        smooth_weight (float): Weight of the smoothness term. Defaults to 3.
     """
 
     def __init__(self, smooth_weight: float = 3.):
         super().__init__()
         self.smooth_weight = smooth_weight
 
-    def terms(self, outputs: Relighting, gt: Tensor) -> Dict[str, Tensor]:
+    def terms(self, outputs: Relighting, gt: Tensor) -> dict[str, Tensor]:
         smooth = structure_aware_smoothness(outputs.illumination, outputs.reflectance)
         return dict(relight=F.l1_loss(outputs.image, gt), smooth=self.smooth_weight * smooth)

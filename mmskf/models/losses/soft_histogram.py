@@ -1,15 +1,16 @@
 """Soft histograms of all classes and channels in one pass over the pixels (SKF, Eq. 7 to 9).
 
-A pixel at position u (in bins) adds K(u - i) to bin i, K being a difference of two sigmoids. Evaluating K for every pixel
-and bin costs 256 pairs of sigmoids a pixel. Here the axis is cut into cells of at most a bin's width. Inside a cell, at
-offset t from its centre, K(u - i) is to within float32 a polynomial of t, sum_m p[m, i] t^m, and zero at more than a few
-bins' distance. So the sums of t^m over the pixels of a cell (its moments) are all that the bins need: one scattered
-addition a moment, then one small banded matrix product from cells to bins. The gradient goes the same way back: the
-gradient of the bins gives one polynomial a cell, which is evaluated at every pixel of it.
+A pixel at position u (in bins) adds K(u - i) to bin i, where K is a difference of two sigmoids. Evaluating K for every pixel
+and bin costs 256 pairs of sigmoids per pixel. Instead, the axis is divided into cells at most one bin wide. Inside a cell, at
+offset t from its center, K(u - i) is to float32 precision a polynomial of t, sum_m p[m, i] t^m, and zero more than a few bins
+away. So the bins only need the sums of t^m over the pixels of a cell (its moments): one scatter-add per moment, then one
+small banded matrix product from cells to bins. The backward pass takes the same way in reverse: the gradient of the bins
+gives one polynomial per cell, which is evaluated at each of its pixels.
 """
 import math
+from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import NamedTuple, Tuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,20 +18,22 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+Result = TypeVar('Result')
+
 NUM_BINS = 256
 
 # Bins per unit of intensity. 'paper': edges (i -+ 0.5) / 255; 'official': edges i / 256.
 BINS = {'paper': 255, 'official': 256}
 
-# Bounds the kernel's mass that one pixel may lose, and the error of the polynomials. For float32 this is what a difference
-# of two sigmoids rounds to; for float64, the least that the coefficients' own rounding allows at any alpha.
+# Bounds the kernel mass that a pixel may lose, and the error of the polynomials. For float32 this is the rounding error of a
+# difference of two sigmoids; for float64, the least that the rounding of the coefficients allows at any alpha.
 TOLERANCE = {torch.float32: 1.2e-7, torch.float64: 1e-12}
 
-# Bins that one row of the banded product covers; only its speed depends on it.
+# Bins that one row of the banded product covers; affects only its speed.
 BLOCK = 32
 
-# The widest cell, in lengths of the sigmoid (1 / alpha). Narrower cells need a lower degree (fewer passes over the pixels),
-# wider ones are fewer (smaller sums). At alpha = 400 this makes two cells a bin with degree 6.
+# The maximum cell width, in lengths of the sigmoid (1 / alpha). Narrower cells need a lower degree (fewer passes over the
+# pixels), wider ones are fewer (smaller sums). At alpha = 400 this gives two cells per bin with degree 6.
 MAX_WIDTH = 0.8
 
 
@@ -39,7 +42,7 @@ class Kernel(NamedTuple):
 
     Args:
         reach (int): Bins on either side to which a pixel contributes.
-        cells_per_bin (int): Cells into which a bin is cut.
+        cells_per_bin (int): Cells that a bin is divided into.
         spread (Tensor): (degree + 1, (BLOCK + 2 reach) cells_per_bin, BLOCK): moments of a window of cells -> bins.
         slopes (Tensor): (degree + 1, BLOCK + 2 reach, BLOCK cells_per_bin): gradient of a window of bins -> coefficients
             of dK/du in the cells.
@@ -51,7 +54,7 @@ class Kernel(NamedTuple):
 
     @property
     def num_cells(self) -> int:
-        """Cells of the bins, of the reach around them and of one bin beyond on either side, in whole blocks."""
+        """Cells of the bins, of the reach around them and of one more bin on either side, in whole blocks."""
         return math.ceil((NUM_BINS + 2 * self.reach + 2) / BLOCK) * BLOCK * self.cells_per_bin
 
 
@@ -59,17 +62,18 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(x / 2))
 
 
-def _fit(function, degree: int, reach: int, cells_per_bin: int) -> Tuple[np.ndarray, float]:
-    """Interpolates function(u - i) at the Chebyshev nodes of every cell of bin 0, for the bins i within reach.
+def _fit(function: Callable[[np.ndarray], np.ndarray], degree: int, reach: int,
+         cells_per_bin: int) -> tuple[np.ndarray, float]:
+    """Interpolates function(u - i) at the Chebyshev nodes of each cell of bin 0, for the bins i within reach.
 
     Returns:
-        tuple: Coefficients (degree + 1, cells_per_bin, 2 reach + 1) of powers of the offset, which is in cells and within
-        +-0.5, and the largest error.
+        tuple: Coefficients (degree + 1, cells_per_bin, 2 reach + 1) of the powers of the offset, in cells and within +-0.5,
+        and the maximum error.
     """
-    centres = (np.arange(cells_per_bin) + 0.5) / cells_per_bin - 0.5
-    distances = centres[:, None] - np.arange(-reach, reach + 1)
+    centers = (np.arange(cells_per_bin) + 0.5) / cells_per_bin - 0.5
+    distances = centers[:, None] - np.arange(-reach, reach + 1)
 
-    def sample(offsets):
+    def sample(offsets: np.ndarray) -> np.ndarray:
         return function(offsets[:, None, None] / cells_per_bin + distances)
 
     nodes = np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1)) / 2
@@ -82,22 +86,22 @@ def _fit(function, degree: int, reach: int, cells_per_bin: int) -> Tuple[np.ndar
 
 @lru_cache(maxsize=16)
 def build_kernel(slope: float, tolerance: float, dtype: torch.dtype, device: torch.device) -> Kernel:
-    """Chooses reach, cells and degree such that both the mass lost and the error of K and K' / slope are below tolerance.
+    """Chooses reach, cells and degree so that the lost mass and the errors of K and K' / slope are below the tolerance.
 
     Args:
         slope (float): The sigmoid's alpha per bin.
         tolerance (float): See above.
-        dtype (torch.dtype): Type of the matrices.
-        device (torch.device): Where they are wanted.
+        dtype (torch.dtype): Data type of the matrices.
+        device (torch.device): Their device.
     """
     # Beyond the reach a pixel has at most 2 exp(-slope * reach) of its mass.
     reach = math.ceil(math.log(2 / tolerance) / slope)
     cells_per_bin = 2**max(0, math.ceil(math.log2(slope / MAX_WIDTH)))
 
-    def kernel(u):
+    def kernel(u: np.ndarray) -> np.ndarray:
         return _sigmoid(slope * (u + 0.5)) - _sigmoid(slope * (u - 0.5))
 
-    def derivative(u):
+    def derivative(u: np.ndarray) -> np.ndarray:
         upper, lower = _sigmoid(slope * (u + 0.5)), _sigmoid(slope * (u - 0.5))
         return slope * (upper * (1 - upper) - lower * (1 - lower))
 
@@ -112,23 +116,22 @@ def build_kernel(slope: float, tolerance: float, dtype: torch.dtype, device: tor
     spread = np.zeros((degree + 1, window, cells_per_bin, BLOCK))
     gather = np.zeros((degree + 1, window, BLOCK, cells_per_bin))
     for position in range(BLOCK):
-        # A window begins reach bins before its block. The bin at `position` sees the cells of its window from the farthest
+        # A window starts reach bins before its block. The bin at `position` sees the cells of its window from the farthest
         # below to the farthest above; they see it above them first, hence the reversal.
         near = slice(position, position + 2 * reach + 1)
         spread[:, near, :, position] = values.transpose(0, 2, 1)[:, ::-1]
         gather[:, near, position] = slopes.transpose(0, 2, 1)
-    spread = torch.from_numpy(spread.reshape(degree + 1, window * cells_per_bin, BLOCK)).to(device, dtype)
-    gather = torch.from_numpy(gather.reshape(degree + 1, window, BLOCK * cells_per_bin)).to(device, dtype)
-    return Kernel(reach, cells_per_bin, spread, gather)
+    matrices = (spread.reshape(degree + 1, window * cells_per_bin, BLOCK), gather.reshape(degree + 1, window, -1))
+    return Kernel(reach, cells_per_bin, *(torch.from_numpy(matrix).to(device, dtype) for matrix in matrices))
 
 
 class Regions(NamedTuple):
-    """The classes that occur in each image, numbered image by image: absent ones cost nothing.
+    """The classes present in each image, numbered per image, so that absent ones cost nothing.
 
     Args:
-        present (Tensor): (N, num_classes) bool: which classes occur.
-        used (Tensor): (N, K) bool: which numbers stand for a class, K being the largest count of classes in an image.
-        number (Tensor): (N, H, W) int64: number of each pixel's class; K for pixels to ignore.
+        present (Tensor): (N, num_classes) bool: which classes are present.
+        used (Tensor): (N, K) bool: which numbers refer to a class; K is the maximum number of classes in an image.
+        number (Tensor): (N, H, W) int64: number of each pixel's class; K for ignored pixels.
     """
     present: Tensor
     used: Tensor
@@ -143,7 +146,7 @@ def find_regions(labels: Tensor, num_classes: int) -> Regions:
         num_classes (int): Number of classes.
 
     Raises:
-        ValueError: If the labels are no integers.
+        ValueError: If the labels are not integers.
     """
     if labels.is_floating_point():
         raise ValueError(f'The labels of the histogram are {labels.dtype}, expected integers: '
@@ -158,16 +161,16 @@ def find_regions(labels: Tensor, num_classes: int) -> Regions:
     return Regions(present, used, numbers.gather(1, flat).view(labels.shape))
 
 
-def _locate(x: Tensor, number: Tensor, kernel: Kernel, bins_per_unit: int) -> Tuple[Tensor, Tensor]:
-    """Finds every pixel's cell, counted over the regions of an image, and its offset from the cell's centre.
+def _locate(x: Tensor, number: Tensor, kernel: Kernel, bins_per_unit: int) -> tuple[Tensor, Tensor]:
+    """Finds each pixel's cell, counted over the regions of an image, and its offset from the cell's center.
 
     Returns:
         tuple: Indices int64 and offsets within +-0.5, both (N, channels, H W).
     """
     per_bin, reach = kernel.cells_per_bin, kernel.reach
-    # What lies beyond the reach goes to the outermost bins, which no histogram reads.
+    # Values beyond the reach go to the outermost bins, which no histogram reads.
     x = x.flatten(2).clamp((-reach - 1) / bins_per_unit, (NUM_BINS + reach) / bins_per_unit)
-    # 255 x - cell would lose the digits below the cell in float32; 256 x is exact, and so is its difference to the cell.
+    # In float32, 255 x - cell would lose the digits below the cell; 256 x is exact, and so is its difference from the cell.
     scaled = x * (256 * per_bin)
     shift = x * per_bin - 0.5 * per_bin if bins_per_unit == 255 else torch.zeros((), dtype=x.dtype, device=x.device)
     cell = (scaled - shift).floor_()
@@ -178,16 +181,16 @@ def _locate(x: Tensor, number: Tensor, kernel: Kernel, bins_per_unit: int) -> Tu
 
 
 def _kernel_for(x: Tensor, bins_per_unit: int, alpha: float) -> Kernel:
-    # float32 is three times as fast on a CPU. A GPU may round float32 products to TF32, and has time for float64.
+    # float32 is three times as fast on a CPU. A GPU may round float32 products to TF32, and is fast enough for float64.
     dtype = x.dtype if x.device.type == 'cpu' else torch.float64
     return build_kernel(alpha / bins_per_unit, TOLERANCE[x.dtype], dtype, x.device)
 
 
-def _without_autocast(function):
-    """``torch.amp.custom_fwd`` for any device: the decorated method computes in the type of its first tensor."""
+def _without_autocast(function: Callable[..., Result]) -> Callable[..., Result]:
+    """``torch.amp.custom_fwd`` for any device: the decorated method computes in the data type of its first tensor."""
 
     @wraps(function)
-    def wrapper(ctx, tensor, *args):
+    def wrapper(ctx: Any, tensor: Tensor, *args: Any) -> Result:
         with torch.autocast(tensor.device.type, enabled=False):
             return function(ctx, tensor, *args)
 
@@ -195,14 +198,14 @@ def _without_autocast(function):
 
 
 class _SoftHistogram(torch.autograd.Function):
-    """Keeps nothing but its inputs for the backward pass, where cells and offsets are found again.
+    """Saves only its inputs for the backward pass, which recomputes cells and offsets.
 
     The moments are in float64: summing 25,600 equal pixels in float32 would lose four digits.
     """
 
     @staticmethod
     @_without_autocast
-    def forward(ctx, x: Tensor, present: Tensor, used: Tensor, number: Tensor, bins_per_unit: int, alpha: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, present: Tensor, used: Tensor, number: Tensor, bins_per_unit: int, alpha: float) -> Tensor:
         ctx.save_for_backward(x, present, used, number)
         ctx.options = bins_per_unit, alpha
         kernel = _kernel_for(x, bins_per_unit, alpha)
@@ -230,12 +233,12 @@ class _SoftHistogram(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     @_without_autocast
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # decorators hide its names
         x, present, used, number = ctx.saved_tensors
         bins_per_unit, alpha = ctx.options
         kernel = _kernel_for(x, bins_per_unit, alpha)
         index, offset = _locate(x, number, kernel, bins_per_unit)
-        num_images, num_regions, channels = *used.shape, x.size(1)
+        (num_images, num_regions), channels = used.shape, x.size(1)
 
         window, num_bins = kernel.slopes.size(1), kernel.num_cells // kernel.cells_per_bin
         margin = 2 * kernel.reach + 1
@@ -250,11 +253,11 @@ class _SoftHistogram(torch.autograd.Function):
 
 
 def region_histogram(x: Tensor, regions: Regions, bins: str, alpha: float) -> Tensor:
-    """:func:`soft_histogram` for labels whose regions are known; see there."""
+    """:func:`soft_histogram` for labels whose regions are already known."""
     if bins not in BINS:
         raise ValueError(f'bins of the histogram is {bins!r}; choose one of {list(BINS)}')
     if not 0 < alpha < math.inf:
-        raise ValueError(f'alpha of the histogram is {alpha}; it must be positive (the paper has 400)')
+        raise ValueError(f'alpha of the histogram is {alpha}; it must be positive (the paper uses 400)')
     number = regions.number
     if x.ndim != 4 or number.shape != (len(x), *x.shape[2:]):
         raise ValueError(f'The histogram was given an image of shape {tuple(x.shape)} and labels of shape '
@@ -266,21 +269,21 @@ def region_histogram(x: Tensor, regions: Regions, bins: str, alpha: float) -> Te
 
 
 def soft_histogram(x: Tensor, labels: Tensor, num_classes: int, bins: str = 'paper', alpha: float = 400.) -> Tensor:
-    r"""Differentiable colour histogram of every class region (SKF, section 3.3, Eq. 7 to 9).
+    r"""Differentiable color histogram of each class region (SKF, section 3.3, Eq. 7 to 9).
 
     .. math::
         H_i^c = \sum_{j \in c} \sigma(\alpha (x_j - e_i)) - \sigma(\alpha (x_j - e_{i+1})), \quad i = 0..255
 
     with the edges :math:`e_i = (i - 0.5) / 255` ('paper') or :math:`i / 256` ('official', the released code). At
     alpha = 400 a pixel adds at most 0.37 to one bin, 1 to all bins together, and 0.5 at the ends of the range; values
-    outside of it count for what their kernel leaves inside.
+    outside the range count as far as their kernel extends into it.
 
-    All classes and channels are done in one pass, exact to the rounding of float32 (float64 inputs: to 1e-12), with memory
-    in proportion to the pixels.
+    All classes and channels are computed in one pass, exact to float32 rounding (float64 inputs: to 1e-12), with memory
+    proportional to the number of pixels.
 
     Args:
         x (Tensor): Images, (N, channels, H, W), intensities in [0, 1]; half precision is computed in float32.
-        labels (Tensor): Class of each pixel, (N, H, W), integers; pixels with labels outside 0..num_classes-1 are ignored.
+        labels (Tensor): Label map, (N, H, W), integers; pixels with labels outside 0..num_classes-1 are ignored.
         num_classes (int): Number of classes.
         bins (str): 'paper' or 'official'. Defaults to 'paper'.
         alpha (float): Steepness of the sigmoids per unit of intensity. Defaults to 400.
@@ -289,7 +292,6 @@ def soft_histogram(x: Tensor, labels: Tensor, num_classes: int, bins: str = 'pap
         Tensor: (N, num_classes, channels, 256), zero for absent classes; differentiable (once) with respect to ``x``.
 
     Raises:
-        ValueError: For an unknown ``bins``, an ``alpha`` that is not positive, labels that are no integers, and sizes that
-            do not fit.
+        ValueError: If ``bins`` is unknown, ``alpha`` is not positive, labels are not integers, or sizes do not match.
     """
     return region_histogram(x, find_regions(labels, num_classes), bins, alpha)

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from functools import reduce
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,12 +11,12 @@ from mmskf.registry import MODELS
 def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
     """Mean structural similarity of images in [0, 1], differentiable (Wang et al., 2004).
 
-    Gaussian window of 11 pixels and sigma 1.5, K1 = 0.01, K2 = 0.03.
+    Gaussian window of 11x11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03.
 
     Args:
         x (Tensor): (N, C, H, W).
         y (Tensor): (N, C, H, W).
-        padding (int): Zeros around the images; with 0 only windows inside them count. Defaults to 5, a window for each pixel.
+        padding (int): Zero padding; with 0 only windows inside the images count. Defaults to 5, one window per pixel.
 
     Shape:
         (N, C, H, W), (N, C, H, W) -> ()
@@ -32,10 +35,10 @@ def ssim(x: Tensor, y: Tensor, padding: int = 5) -> Tensor:
 
 @MODELS.register_module()
 class SSIMLoss(nn.Module):
-    """Negative :func:`ssim`, as DRBN is trained with.
+    """Negative :func:`ssim`, the loss of DRBN.
 
     Args:
-        loss_weight (float): Defaults to 1.
+        loss_weight (float): Weight of the loss. Defaults to 1.
     """
 
     def __init__(self, loss_weight: float = 1.):
@@ -44,24 +47,24 @@ class SSIMLoss(nn.Module):
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """(N, C, H, W) and (N, C, H, W) in [0, 1] -> ()"""
-        # The variances are small differences of large numbers: half precision would lose them.
+        # The variances are small differences between large numbers, which half precision would lose.
         with torch.autocast(pred.device.type, enabled=False):
             return -self.loss_weight * ssim(pred.float(), target.float())
 
 
 @MODELS.register_module()
 class PyramidLoss(nn.Module):
-    """Sums a loss over outputs at several scales; the target is decimated to each (DRBN: every 2nd and 4th pixel).
+    """Sums a loss over outputs at several scales; the target is subsampled to each (DRBN: every 2nd and 4th pixel).
 
     Args:
-        loss (dict): Config of the loss at one scale.
+        loss (dict): Config of the loss at each scale.
     """
 
     def __init__(self, loss: dict):
         super().__init__()
         self.loss = MODELS.build(loss)
 
-    def forward(self, preds, target: Tensor) -> Tensor:
+    def forward(self, preds: Sequence[Tensor], target: Tensor) -> Tensor:
         """[(N, C, H/s, W/s), ...] and (N, C, H, W) -> ()"""
         strides = [target.shape[-1] // pred.shape[-1] for pred in preds]
-        return sum(self.loss(pred, target[..., ::stride, ::stride]) for pred, stride in zip(preds, strides))
+        return reduce(torch.add, (self.loss(pred, target[..., ::stride, ::stride]) for pred, stride in zip(preds, strides)))

@@ -5,27 +5,27 @@ from mmengine.model import ModuleList
 from torch import Tensor, nn
 
 from mmskf.registry import MODELS
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior
 
 
 class SEModuleList(ModuleList):
-    """The SE modules of a generator: one for each place where semantics enter, coarse to fine.
+    """The SE modules of a generator, one per place where semantics enter, coarse to fine.
 
-    Without a config it is empty and hands every feature on as it is; so it does without a prior.
+    Without a config it is empty; then, and without a prior, it returns every feature unchanged.
 
     Args:
         se (dict, optional): Config of the SE modules: ``type``, their options, and
 
-            - ``sources`` (Sequence[int | str]): for each module the prior's map that it reads: the index of a feature (0 is the
-              finest), 'logits', or 'stride:8' for the feature whose stride is nearest to 8 (by ratio; the finer one of two that
-              are equally near, the last one of several with that stride).
+            - ``sources`` (Sequence[int | str]): for each module the map of the prior that it reads: the index of a feature (0 is
+              the finest), 'logits', or 'stride:8' for the feature whose stride is nearest to 8 (by ratio; the finer of two
+              equally near ones, the last of several with that stride).
             - ``semantic_channels`` (dict): index or 'logits' -> channels. :class:`SKFEditor` fills it in from its knowledge bank.
-            - ``semantic_strides`` (Sequence[int]): of the features, finest first; filled in likewise.
+            - ``semantic_strides`` (Sequence[int]): strides of the features, finest first; also filled in.
         channels (Sequence[int]): Channels of the image feature at each place.
 
     Raises:
-        ValueError: Without ``semantic_channels``, or if ``sources`` has another length than ``channels`` or names a source that
-            does not exist.
+        ValueError: If ``semantic_channels`` is missing, or ``sources`` differs in length from ``channels`` or names a source
+            that does not exist.
     """
 
     def __init__(self, se: dict | None, channels: Sequence[int]):
@@ -36,7 +36,7 @@ class SEModuleList(ModuleList):
             sources, widths = tuple(options.pop('sources')), options.pop('semantic_channels', None)
             strides = options.pop('semantic_strides', ())
             if widths is None:
-                raise ValueError('generator.se needs a semantic knowledge bank, whose widths SKFEditor hands on as '
+                raise ValueError('generator.se needs a semantic knowledge bank, whose widths SKFEditor passes on as '
                                  'se.semantic_channels: add one of configs/skb to _base_, or set model.skb')
             if len(sources) != len(channels):
                 raise ValueError(f'se.sources={sources} names {len(sources)} sources, but this generator has {len(channels)} '
@@ -52,11 +52,11 @@ class SEModuleList(ModuleList):
         super().__init__(modules)
         self.sources = sources
 
-    def forward(self, index: int, feature: Tensor, prior: SemanticPrior | None) -> Tensor:
-        """Embeds the prior in the feature of one place: (N, C, H, W) -> (N, C, H, W).
+    def forward(self, index: int, feature: Tensor, prior: Prior) -> Tensor:
+        """Embeds the prior in the feature map at one place: (N, C, H, W) -> (N, C, H, W).
 
         Raises:
-            TypeError: For a callable in place of the prior: it was not asked.
+            TypeError: If the prior is a callable that the generator has not called.
         """
         if prior is None or not self.sources:
             return feature
@@ -67,10 +67,10 @@ class SEModuleList(ModuleList):
 
 
 def _nearest(source: int | str, strides: Sequence[int]) -> int | str:
-    """'stride:N' -> the index of the nearest feature; other sources, and such without a stride, as they are."""
+    """'stride:N' -> the index of the nearest feature; other sources, and banks without strides, leave it unchanged."""
     match = re.fullmatch(r'stride:([1-9]\d*)', str(source))
     if not match or not strides:
         return source
-    wanted = int(match[1])
-    nearest = min(strides, key=lambda stride: (max(stride, wanted) / min(stride, wanted), stride))
+    target = int(match[1])
+    nearest = min(strides, key=lambda stride: (max(stride, target) / min(stride, target), stride))
     return max(i for i, stride in enumerate(strides) if stride == nearest)

@@ -1,10 +1,10 @@
-"""The segmentation network of the paper: mmsegmentation's HRNet and FCN head, with what makes them the HRNet authors' own.
+"""The segmentation network of the paper: mmsegmentation's HRNet and FCN head, with options that match the HRNet authors' code.
 
 Weights released by mmsegmentation need none of these options; weights released by the authors of HRNet (PASCAL-Context,
 59 classes) need all of them, see ``configs/skb/hrnet_w48_pascal_context_official.py``.
 """
 import warnings
-from typing import List, Optional
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,21 +16,21 @@ from torch import Tensor, nn
 
 from mmskf.registry import MODELS
 
-# mmsegmentation advises other image sizes at every resize with aligned corners, which are the authors' choice.
+# mmsegmentation suggests other image sizes at every resize with aligned corners, which the authors chose.
 warnings.filterwarnings('ignore', message='When align_corners=True, the output would more aligned', module=r'mmseg\.')
 
 
 class HRModule(MMSegHRModule):
-    """mmsegmentation's HRModule with a choice of how low resolutions are brought to high ones before they are summed.
+    """mmsegmentation's HRModule with options for how low-resolution features are upsampled before they are summed.
 
     Args:
-        resize_once (bool): One bilinear resize straight to the target's size. mmsegmentation upsamples by a whole factor
-            and resizes the result once more, which differs where a size is odd.
+        resize_once (bool): Resize bilinearly straight to the target size. mmsegmentation upsamples by an integer factor and
+            resizes the result again, which differs for odd sizes.
         align_corners (bool): As in :func:`torch.nn.functional.interpolate`.
         **kwargs: Arguments of mmsegmentation's HRModule.
     """
 
-    def __init__(self, *, resize_once: bool, align_corners: bool, **kwargs):
+    def __init__(self, *, resize_once: bool, align_corners: bool, **kwargs: Any):
         super().__init__(**kwargs)
         self.align_corners = align_corners
         for i, row in enumerate(self.fuse_layers):
@@ -40,12 +40,12 @@ class HRModule(MMSegHRModule):
                 else:
                     row[j][2].align_corners = align_corners
 
-    def forward(self, x: List[Tensor]) -> List[Tensor]:
-        """One map (N, C_i, h_i, w_i) a branch -> the same shapes, each branch with the knowledge of all."""
+    def forward(self, x: list[Tensor]) -> list[Tensor]:
+        """One feature map (N, C_i, h_i, w_i) per branch -> the same shapes, each fused from all branches."""
         x = [branch(feature) for branch, feature in zip(self.branches, x)]
         fused = []
         for i, row in enumerate(self.fuse_layers):
-            total = 0
+            total: Tensor | int = 0
             for j, feature in enumerate(x):
                 if j != i:
                     feature = row[j](feature)
@@ -58,23 +58,24 @@ class HRModule(MMSegHRModule):
 
 @MODELS.register_module()
 class HRNet(MMSegHRNet):
-    """mmsegmentation's HRNet, or with both options the network of the HRNet authors; same keys, same parameters.
+    """mmsegmentation's HRNet, or with both options the HRNet authors' network; same keys, same parameters.
 
     Args:
         resize_once (bool): See :class:`HRModule`. The authors: True. Defaults to False.
-        align_corners (bool): Of the bilinear resizes in the fuse layers. The authors: True. Defaults to False.
+        align_corners (bool): For the bilinear resizes in the fuse layers. The authors: True. Defaults to False.
         **kwargs: Arguments of mmsegmentation's HRNet.
 
     Shape:
-        (N, 3, H, W) -> (N, C_i, h_i, w_i) with strides 4, 8, 16 and 32, sizes rounded up at every halving.
+        (N, 3, H, W) -> (N, C_i, h_i, w_i) with strides 4, 8, 16 and 32, sizes rounded up at each halving.
     """
 
-    def __init__(self, resize_once: bool = False, align_corners: bool = False, **kwargs):
+    def __init__(self, resize_once: bool = False, align_corners: bool = False, **kwargs: Any):
         self._fuse = dict(resize_once=resize_once, align_corners=align_corners)
         super().__init__(**kwargs)
 
-    def _make_stage(self, layer_config, in_channels, multiscale_output=True):
-        # mmsegmentation's method names its HRModule itself, so that this is the place where ours comes in.
+    def _make_stage(self, layer_config: dict, in_channels: list[int],
+                    multiscale_output: bool = True) -> tuple[Sequential, list[int]]:
+        # mmsegmentation's method hard-codes its HRModule, so ours has to be inserted here.
         last = layer_config['num_modules'] - 1
         modules = [
             HRModule(
@@ -103,15 +104,15 @@ class FCNHead(MMSegFCNHead):
         **kwargs: Arguments of mmsegmentation's FCNHead.
     """
 
-    def __init__(self, conv_bias: bool = False, upsample_factor: Optional[int] = None, **kwargs):
+    def __init__(self, conv_bias: bool = False, upsample_factor: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.upsample_factor = upsample_factor
         if conv_bias:
             conv = self.convs[0].conv
             conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
 
-    def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: List[dict]) -> Tensor:
-        """Class scores (N, classes, h, w) of the head -> (N, classes, H, W), the size of the image."""
+    def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Class scores (N, classes, h, w) of the head -> (N, classes, H, W), at image size."""
         if self.upsample_factor is None:
             return super().predict_by_feat(seg_logits, batch_img_metas)
         size = [self.upsample_factor * length for length in seg_logits.shape[2:]]

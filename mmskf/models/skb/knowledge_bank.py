@@ -1,4 +1,4 @@
-"""What every knowledge bank is, whichever library its network comes from."""
+"""The base class of all knowledge banks, whichever library their networks come from."""
 import importlib
 import math
 import warnings
@@ -18,67 +18,68 @@ from mmskf.structures import SemanticPrior
 from mmskf.utils.image import log_image
 from mmskf.weights import read_state_dict
 
-# Sides of the black images that a network is tried with, until it takes one.
+# Sides of the black images that a network is probed with, until it accepts one.
 PROBE_SIDES = (64, 128, 256, 512)
-# What networks raise at an image of a size that they do not take.
+# What networks raise for an unsupported image size.
 SIZE_ERRORS = (RuntimeError, AssertionError, ValueError)
 AUTOCAST = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
 class KnowledgeBank(nn.Module, ABC):
-    """A semantic knowledge bank (SKF, Sec. 3.1 and Eq. 1): a frozen network that yields semantic priors of images.
+    """A semantic knowledge bank (SKF, Sec. 3.1 and Eq. 1): a frozen network that extracts semantic priors from images.
 
-    A subclass adapts the networks of one library: it builds one, and says in :meth:`segment` how it is run. Nothing of the
-    network is trained, initialized, averaged or saved with the model that owns the bank: it is no registered submodule, so that
+    A subclass adapts the networks of one library: it builds one, and defines in :meth:`segment` how to run it. The network is
+    not trained, initialized, averaged or saved with the model that owns the bank: it is not a registered submodule, so
     optimizers, ``Runner.train``, EMA, DDP and checkpoints do not see it, and copies of the owner share it. ``.to(...)``,
-    ``.cuda()`` and ``.half()`` reach it.
+    ``.cuda()`` and ``.half()`` do reach it.
 
-    Building reads no weights. They are read when they are first needed, or by :meth:`load`.
+    Building reads no weights. They are loaded when first needed, or by :meth:`load`.
 
-    No graph is built unless the image needs gradient; then it flows through the bank to the image.
+    No graph is built unless the image requires gradients; then they flow through the bank to the image.
 
     Args:
-        network (nn.Module): The network, built, with any weights.
-        name (str): What errors call it: where its configuration stands.
-        checkpoint (str, optional): Path, URL or ``mmskf://...`` of the network's weights. Defaults to None: random ones.
-        input (str): What the network looks at: 'linear' is the image, 'log' is its :func:`log_image`, as the released code of
-            LLFlow has it. Defaults to 'linear'.
-        mean_std (str | dict, optional): 'model' normalizes the image by mean and std that the network was trained with; a dict
-            with ``mean`` and ``std``, three numbers each for RGB in [0, 1], takes those; None feeds it as it is, as all
-            released code of SKF does. Defaults to 'model'.
-        size_divisor (int, optional): The image is padded at the bottom and on the right (edge values repeated) to multiples of
-            this, and what the network says of the padding is cut off. Defaults to None: 1 (a vision transformer's patch) where
-            the network looks at the whole of any image, else the stride of its coarsest feature.
-        image_size (Sequence[int], optional): (height, width) that every image is resized to, for networks that take one size
-            only. Defaults to None: images keep their size.
-        num_features (int, optional): Checks that there are so many feature maps. Defaults to None: any number.
-        bn (str): 'eval' normalizes by the running statistics, 'batch' by those of the batch, as the released code of LLFlow
-            does; the running statistics never change. Defaults to 'eval'.
-        fuse_conv_bn (bool): Folds BatchNorms into the convolutions before them when the weights are read. Defaults to False.
-        channels_last (bool): Runs in the channels-last memory format. Defaults to False.
-        autocast (str, optional): 'bf16' or 'fp16' computes in it and returns the image's type. Defaults to None: as the
-            surrounding code says.
-        save_weights (bool): The owner's checkpoint holds the weights, once they were read, and they are taken from there.
-            Defaults to False.
+        network (nn.Module): The built network, with any weights.
+        name (str): Its name in error messages: where its config is.
+        checkpoint (str, optional): Path, URL or ``mmskf://...`` of the network's weights. Defaults to None: random weights.
+        input (str): The input of the network: 'linear' is the image, 'log' is its :func:`log_image`, as in the released code of
+            LLFlow. Defaults to 'linear'.
+        mean_std (str | dict, optional): 'model' normalizes the image with the mean and std that the network was trained with; a
+            dict with ``mean`` and ``std``, three numbers each for RGB in [0, 1], with these; None does not normalize it, as in
+            all released SKF code. Defaults to 'model'.
+        size_divisor (int, optional): The image is padded at the bottom and on the right (with edge values) to multiples of this,
+            and the outputs are cropped accordingly. Defaults to None: 1 (for a vision transformer, its patch size) if the
+            network covers the whole of any image, else the stride of its coarsest feature.
+        image_size (Sequence[int], optional): (height, width) that every image is resized to, for networks with a fixed input
+            size. Defaults to None: images keep their size.
+        num_features (int, optional): Expected number of feature maps. Defaults to None: any number.
+        bn (str): 'eval' normalizes with the running statistics, 'batch' with those of the batch, as in the released code of
+            LLFlow; the running statistics never change. Defaults to 'eval'.
+        fuse_conv_bn (bool): Whether to fold BatchNorms into the preceding convolutions when the weights are loaded. Defaults to
+            False.
+        channels_last (bool): Whether to run in the channels-last memory format. Defaults to False.
+        autocast (str, optional): 'bf16' or 'fp16' computes in that type and returns the image's. Defaults to None: as the
+            surrounding code does.
+        save_weights (bool): Whether the owner's checkpoint contains the weights, once loaded, and restores them. Defaults to
+            False.
 
     Attributes:
-        channels (dict): Index of a feature map -> its channels; 'logits' -> classes, where the network has class scores.
-        strides (tuple[int]): Of the feature maps, finest first: pixels of the image a step.
+        channels (dict): Index of a feature map -> its channels; 'logits' -> classes, if the network has class scores.
+        strides (tuple[int]): Strides of the feature maps, finest first, in pixels of the image.
 
     Shape:
         (N, 3, H, W), RGB in [0, 1] -> SemanticPrior: features (N, C_i, h_i, w_i), finest first; logits (N, classes, H, W), or
         None.
 
     Raises:
-        ValueError: If the network is not what is expected, or options are unknown or exclude each other.
+        ValueError: If the network is not as expected, or options are unknown or mutually exclusive.
     """
 
-    #: Prefixes of keys that a checkpoint may hold for training alone; they are left out.
+    #: Prefixes of checkpoint keys that only training needs; they are ignored.
     training_only: tuple[str, ...] = ()
-    #: The config field that says how many classes there are.
+    #: The config field with the number of classes.
     classes_field = 'skb.model.num_classes'
-    #: Side of the patches that a vision transformer cuts an image into.
+    #: Side of the patches that a vision transformer splits an image into.
     patch_size = 1
     #: The mean and std that the network was trained with, for RGB in [0, 1].
     model_mean_std: Mapping[str, Sequence[float]] = IMAGENET
@@ -124,7 +125,7 @@ class KnowledgeBank(nn.Module, ABC):
         self.loaded = False
         network.requires_grad_(False)
         network.eval()
-        # In a tuple it is no submodule: parameters(), state_dict(), init_weights() and train() of the owner pass it by.
+        # Inside a tuple it is not a submodule: parameters(), state_dict(), init_weights() and train() of the owner skip it.
         self._frozen = (network, )
         self._probe(num_features, find_divisor=size_divisor is None)
         if channels_last:
@@ -140,19 +141,19 @@ class KnowledgeBank(nn.Module, ABC):
             x (Tensor): Images (N, 3, H, W), normalized and padded.
 
         Returns:
-            tuple: The feature maps (N, C_i, h_i, w_i), in any order and nested in any way; tensors of other dimensions among
-            them are passed over. The class scores before the softmax (N, classes, h, w), or None.
+            tuple: The feature maps (N, C_i, h_i, w_i), in any order and nesting; tensors with another number of dimensions among
+            them are ignored. The class scores before the softmax (N, classes, h, w), or None.
         """
 
     def normalize(self, image: Tensor) -> Tensor:
-        """Brings RGB in [0, 1] to what the network was trained on."""
+        """Normalizes RGB in [0, 1] as the network was trained."""
         return _standardize(image, **self.model_mean_std)
 
     def read_weights(self, checkpoint: str) -> None:
         """Reads weights into the network, strictly.
 
         Raises:
-            RuntimeError: If the checkpoint cannot be read or is not that of the network.
+            RuntimeError: If the checkpoint cannot be read or does not belong to the network.
         """
         weights = self._read_state_dict(checkpoint)
         for key, value in self.network.state_dict().items():
@@ -173,19 +174,19 @@ class KnowledgeBank(nn.Module, ABC):
 
     @property
     def label(self) -> str:
-        """What errors call the network."""
+        """The name of the network in error messages."""
         return f'{type(self.network).__name__} of {self.name}'
 
     @property
     def num_classes(self) -> int:
-        """Classes of the semantic map; 0 where the network has no class scores."""
+        """Classes of the semantic map; 0 if the network has no class scores."""
         return self.channels.get('logits', 0)
 
     def forward(self, image: Tensor) -> SemanticPrior:
-        """What the bank knows of images (N, 3, H, W), RGB in [0, 1].
+        """The semantic prior of images (N, 3, H, W), RGB in [0, 1].
 
         Raises:
-            RuntimeError: If the checkpoint cannot be read or does not fit, at the first call.
+            RuntimeError: At the first call, if the checkpoint cannot be read or does not match the network.
             ValueError: If the image is too small for the network, or for ``bn='batch'``.
         """
         if not self.loaded:
@@ -203,16 +204,16 @@ class KnowledgeBank(nn.Module, ABC):
             features, logits = self._undo(features, logits, image.shape[-2:])
         return SemanticPrior(tuple(features), logits)
 
-    @torch.inference_mode(False)  # Tensors made in inference mode could not pass a gradient on to the image later.
+    @torch.inference_mode(False)  # Tensors made in inference mode could not propagate gradients to the image later.
     def load(self) -> None:
-        """Reads the weights, strictly; what only training needs (auxiliary heads) is left out.
+        """Loads the weights, strictly; what only training needs (auxiliary heads) is ignored.
 
         Raises:
-            RuntimeError: If the checkpoint cannot be read or does not fit the network.
+            RuntimeError: If the checkpoint cannot be read or does not match the network.
         """
         if self.checkpoint is None:
-            warnings.warn('The semantic knowledge bank has no checkpoint, so that its semantics are random and say nothing '
-                          'of the image: set skb.checkpoint to the weights of the segmentation network')
+            warnings.warn('The semantic knowledge bank has no checkpoint, so its semantics are random and tell nothing about '
+                          'the image: set skb.checkpoint to the weights of the segmentation network', stacklevel=2)
         else:
             self.read_weights(str(self.checkpoint))
         if self.fuse_conv_bn:
@@ -227,8 +228,8 @@ class KnowledgeBank(nn.Module, ABC):
     def _check_size(self, x: Tensor) -> None:
         stride = self.strides[-1]
         if self.bn == 'batch' and max(x.shape[-2:]) <= stride and len(x) == 1:
-            raise ValueError(f"skb.bn='batch' normalizes by the statistics of the batch, and one image of {x.shape[-1]}x"
-                             f'{x.shape[-2]} pixels has a single value a channel at 1/{stride} resolution: give a larger '
+            raise ValueError(f"skb.bn='batch' normalizes with the statistics of the batch, and one image of {x.shape[-1]}x"
+                             f'{x.shape[-2]} pixels has a single value per channel at 1/{stride} resolution: give a larger '
                              "image, or set skb.bn='eval'")
 
     def _prepare(self, image: Tensor) -> Tensor:
@@ -239,7 +240,7 @@ class KnowledgeBank(nn.Module, ABC):
         elif isinstance(self.mean_std, dict):
             image = _standardize(image, **self.mean_std)
         if self.image_size:
-            # At least float32: half precision lacks this kernel on the CPU.
+            # At least float32: the CPU has no such kernel for half precision.
             resized = F.interpolate(image.to(torch.promote_types(image.dtype, torch.float32)), self.image_size, mode='bilinear',
                                     antialias=True)
             image = resized.to(image.dtype)
@@ -250,7 +251,7 @@ class KnowledgeBank(nn.Module, ABC):
         return image.contiguous(memory_format=torch.channels_last) if self.channels_last else image
 
     def _segment(self, x: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """The feature maps as they come, and the class scores at the size of x."""
+        """The feature maps as returned, and the class scores at the size of x."""
         try:
             output, logits = self.segment(x)
         except SIZE_ERRORS as error:
@@ -266,7 +267,7 @@ class KnowledgeBank(nn.Module, ABC):
 
     def _undo(self, features: list[Tensor], logits: Tensor | None,
               size: Sequence[int]) -> tuple[list[Tensor], Tensor | None]:
-        """Takes back what :meth:`_prepare` did to the size."""
+        """Undoes what :meth:`_prepare` did to the size."""
         height, width = size
         if self.image_size:
             return features, logits if logits is None else F.interpolate(logits, (height, width), mode='bilinear')
@@ -276,8 +277,8 @@ class KnowledgeBank(nn.Module, ABC):
 
     @torch.no_grad()
     def _probe(self, num_features: int | None, find_divisor: bool) -> None:
-        """Looks at black images to learn channels, strides and order of all maps, and which sizes the network takes."""
-        self._smallest = 0  # the side of a probe, for networks that did not take all smaller ones
+        """Probes the network with black images for channels, strides and order of all maps, and for the sizes it takes."""
+        self._smallest = 0  # the side of a probe, for networks that rejected a smaller one
         step = math.lcm(self.size_divisor, self.patch_size)
         sides = [-(-side // step) * step for side in PROBE_SIDES]
         sizes = [self.image_size] if self.image_size else [(side, side) for side in sides]
@@ -295,12 +296,12 @@ class KnowledgeBank(nn.Module, ABC):
             self._smallest = size[0]
         shapes = [tuple(feature.shape[1:]) for feature in maps]
         if not shapes or num_features not in (None, len(shapes)):
-            raise ValueError(f'{self.label} yields {len(shapes)} feature maps {shapes} (channels, height, width), expected '
-                             f'{num_features or "one at least"}: set its out_indices by skb.model, or skb.num_features')
+            raise ValueError(f'{self.label} returns {len(shapes)} feature maps {shapes} (channels, height, width), expected '
+                             f'{num_features or "at least one"}: set its out_indices in skb.model, or skb.num_features')
         if logits is not None and logits.shape[1] == 1:
-            raise ValueError(f'{self.label} has a single class score a pixel, from which no semantic map can be made: set '
+            raise ValueError(f'{self.label} has a single class score per pixel, from which no semantic map can be made: set '
                              f'{self.classes_field}=2')
-        # Networks that round sizes up keep a stride that is a power of two.
+        # For networks that round sizes up, the stride is a power of two.
         strides = [size[0] // height if size[0] % height == 0 else 2**round(math.log2(size[0] / height))
                    for _, height, _ in shapes]
         self._order = sorted(range(len(strides)), key=strides.__getitem__)
@@ -313,7 +314,7 @@ class KnowledgeBank(nn.Module, ABC):
 
     def _find_divisor(self, side: int) -> int:
         for divisor in (self.patch_size, self.strides[-1]):
-            # Half as wide again: networks for one size drop a rest that is smaller than a patch.
+            # Half as wide again: networks with a fixed size drop a remainder smaller than a patch.
             size = side + divisor, side + divisor * (1 + side // (2 * divisor))
             try:
                 maps, _ = self._segment(torch.zeros(1, 3, *size))
@@ -324,25 +325,25 @@ class KnowledgeBank(nn.Module, ABC):
                         for length, total in zip(maps[i].shape[-2:], size))
             if whole:
                 return divisor
-            reason = 'the maps leave out a part of the image'
-        raise ValueError(f'{self.label} takes images of {side}x{side} pixels, but not of others ({reason}): set '
-                         f'skb.image_size=({side}, {side}), or skb.size_divisor if it wants multiples of some number')
+            reason = 'the maps do not cover the whole image'
+        raise ValueError(f'{self.label} takes images of {side}x{side} pixels, but not of other sizes ({reason}): set '
+                         f'skb.image_size=({side}, {side}), or skb.size_divisor if it needs multiples of some number')
 
     def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
         self.network._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
     def __deepcopy__(self, memo: dict) -> 'KnowledgeBank':
-        return self  # Nothing in it ever changes, so that an averaged copy of the owner shares it.
+        return self  # It never changes, so an averaged copy of the owner shares it.
 
     def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
-        # Before they are first needed there is nothing to save: listing the keys of a model must not read a file.
+        # Before the first use there is nothing to save: listing the keys of a model must not read a file.
         if self.save_weights and self.loaded:
             self.network.state_dict(destination=destination, prefix=prefix, keep_vars=keep_vars)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, strict: bool, missing_keys: list[str],
                               unexpected_keys: list[str], error_msgs: list[str]) -> None:
-        # Without save_weights, keys of a checkpoint that holds a bank are none of its business.
+        # Without save_weights, the bank ignores the keys of a checkpoint that contains one.
         own = {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
         if self.save_weights and own:
             missing, unexpected = self.network.load_state_dict(own, strict=False)
@@ -357,7 +358,7 @@ class KnowledgeBank(nn.Module, ABC):
 
 @contextmanager
 def outputs_of(*modules: nn.Module) -> Iterator[list[Any]]:
-    """A list that grows by what modules return, in the order of their calls, for as long as the context lasts."""
+    """A list that collects the outputs of modules, in the order of their calls, while the context lasts."""
     outputs: list[Any] = []
     hooks = [module.register_forward_hook(lambda module, inputs, output: outputs.append(output)) for module in modules]
     try:
@@ -369,18 +370,18 @@ def outputs_of(*modules: nn.Module) -> Iterator[list[Any]]:
 
 @contextmanager
 def explain_unreadable(checkpoint: str) -> Iterator[None]:
-    """Says what to do where reading a checkpoint fails, whatever the reader stumbled over.
+    """Explains what to do if reading a checkpoint fails, whatever went wrong.
 
     Raises:
-        RuntimeError: In place of any other error.
+        RuntimeError: Instead of any other error.
     """
     try:
         yield
     except Exception as error:
         raise RuntimeError(
             f'The semantic knowledge bank cannot read its weights from {checkpoint} ({error}). Set skb.checkpoint to a file '
-            'that is there: a URL can be downloaded by hand on another machine, and converted weights are written by '
-            'tools/model_converters. skb.checkpoint=None runs with random semantics') from error
+            'that exists: a URL can be downloaded by hand on another machine, and tools/model_converters writes converted '
+            'weights. skb.checkpoint=None runs with random semantics') from error
 
 
 def import_optional(package: str, user: str, requirement: str) -> ModuleType:
@@ -389,7 +390,7 @@ def import_optional(package: str, user: str, requirement: str) -> ModuleType:
     Args:
         package (str): Its import name.
         user (str): What needs it.
-        requirement (str): What pip is to install.
+        requirement (str): The requirement to install it by with pip.
 
     Raises:
         ImportError: If it is not installed, or does not work.
@@ -401,7 +402,7 @@ def import_optional(package: str, user: str, requirement: str) -> ModuleType:
 
 
 def _maps(output: Any) -> Iterator[Tensor]:
-    """The tensors (N, C, H, W) in a nest of tuples, lists and dicts; ViTs of mmsegmentation put class tokens beside them."""
+    """The tensors (N, C, H, W) in nested tuples, lists and dicts; mmsegmentation's ViTs may add class tokens to them."""
     if isinstance(output, Tensor):
         if output.ndim == 4:
             yield output
@@ -415,7 +416,7 @@ def _standardize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> 
 
 
 def _use_batch_statistics(network: nn.Module) -> None:
-    """Lets every BatchNorm normalize by the batch at hand, and leave its running statistics as they are."""
+    """Makes every BatchNorm normalize with the statistics of the current batch, and leave its running statistics unchanged."""
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.train()

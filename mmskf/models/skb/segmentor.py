@@ -1,4 +1,4 @@
-"""Building a segmentor of mmsegmentation that will never be trained."""
+"""Builds an mmsegmentation segmentor that will never be trained."""
 import copy
 import warnings
 from collections.abc import Iterator, Sequence
@@ -8,24 +8,24 @@ from typing import Any
 from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
+from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import MODELS
-from torch import nn
 
-# What parts of mmsegmentation import from other packages of OpenMMLab, and what pip is to install for them.
+# Other OpenMMLab packages that parts of mmsegmentation import, and the requirement that pip installs them by.
 COMPANIONS = dict(mmdet='mmdet>=3.3,<3.4', mmpretrain='mmpretrain>=1.2,<1.3')
 HEADS_OF_MMDET = ('MaskFormerHead', 'Mask2FormerHead')
 
 
-def build_segmentor(config: str | None, changes: dict | None) -> nn.Module:
+def build_segmentor(config: str | None, changes: dict | None) -> BaseSegmentor:
     """Builds a segmentor without auxiliary heads and without anything that would initialize it.
 
     Args:
         config (str, optional): A path, or ``'mmseg::...'`` for a config of mmsegmentation's own.
-        changes (dict, optional): Merged into the ``model`` of the config, or the whole of it where there is no config.
+        changes (dict, optional): Merged into the ``model`` of the config, or all of it if there is no config.
 
     Raises:
-        ValueError: If that is no segmentor, or one without a score for each class.
-        ImportError: If it needs another package of OpenMMLab, which is not installed.
+        ValueError: If the result is not a segmentor, or has no score per class.
+        ImportError: If it needs another OpenMMLab package, which is not installed.
     """
     cfg = _read_config(config, changes)
     name = config or 'skb.model'
@@ -34,11 +34,11 @@ def build_segmentor(config: str | None, changes: dict | None) -> nn.Module:
     cfg.pop('auxiliary_head', None)
     _drop_initialization(cfg)
     with DefaultScope.overwrite_default_scope('mmseg'), warnings.catch_warnings():
-        # What mmsegmentation says of its losses while it builds them is of no use here: nothing is trained.
+        # mmsegmentation's warnings about its losses are irrelevant here: nothing is trained.
         warnings.filterwarnings('ignore', message='``build_loss``|Default ``avg_non_ignore``')
         segmentor = revert_sync_batchnorm(MODELS.build(cfg))
     if segmentor.out_channels == 1:
-        raise ValueError(f'{name} has a single class score a pixel, from which no semantic map can be '
+        raise ValueError(f'{name} has a single class score per pixel, from which no semantic map can be '
                          'made: set skb.model.decode_head.out_channels=2')
     for module in segmentor.modules():
         module.init_cfg = None
@@ -53,13 +53,13 @@ def _read_config(config: str | None, changes: dict | None) -> dict:
     else:
         try:
             cfg = get_config(config) if '::' in config else Config.fromfile(config)
-        except ImportError as error:  # of its custom_imports
+        except ImportError as error:  # from its custom_imports
             _require(config, [package for package in COMPANIONS if package in str(error)])
             raise
         cfg.merge_from_dict(dict(model=changes or {}))
     lacking = [field for field in ('backbone', 'decode_head') if field not in cfg.model]
     if lacking:
-        raise ValueError(f'{config or "skb.model"} is no segmentor of mmsegmentation: its model has no '
+        raise ValueError(f'{config or "skb.model"} is not an mmsegmentation segmentor: its model has no '
                          f'{" and no ".join(lacking)}')
     return cfg.model
 
@@ -82,7 +82,7 @@ def _types(cfg: Any) -> Iterator[str]:
 
 
 def _drop_initialization(cfg: Any) -> None:
-    """Takes everything out that would download or overwrite weights: they come from the checkpoint alone."""
+    """Removes everything that would download or overwrite weights: they come from the checkpoint alone."""
     if isinstance(cfg, dict):
         for field in ('pretrained', 'init_cfg'):
             cfg.pop(field, None)

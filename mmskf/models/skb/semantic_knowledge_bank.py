@@ -1,7 +1,8 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from mmseg.models.segmentors.base import BaseSegmentor
+from torch import Tensor
 
 from mmskf.registry import MODELS
 from mmskf.utils.image import swap_rgb
@@ -12,20 +13,20 @@ from .segmentor import HEADS_OF_MMDET, build_segmentor
 
 @MODELS.register_module()
 class SemanticKnowledgeBank(KnowledgeBank):
-    """A segmentor of mmsegmentation as the knowledge bank, the default: the paper's HRNet or any other.
+    """An mmsegmentation segmentor as the knowledge bank, the default: the paper's HRNet or any other.
 
-    The prior's features are the maps of its backbone, sorted from fine to coarse.
+    The prior's features are the feature maps of its backbone, sorted from fine to coarse.
 
     Args:
-        config (str, optional): Configuration of the segmentor: a path, or ``'mmseg::...'`` for one of mmsegmentation's own.
-        model (dict, optional): The segmentor itself, or where ``config`` is given what to change in its ``model``. Types
-            without a prefix are mmsegmentation's.
-        checkpoint (str, optional): Path, URL or ``mmskf://...`` of the segmentor's weights. Defaults to None: random ones.
-        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` brings the image to 0..255 and normalizes it by mean, std and
-            channel order of the segmentor's own data preprocessor.
+        config (str, optional): Config of the segmentor: a path, or ``'mmseg::...'`` for one of mmsegmentation's own.
+        model (dict, optional): The segmentor itself or, if ``config`` is given, changes to its ``model``. Types without a prefix
+            are mmsegmentation's.
+        checkpoint (str, optional): Path, URL or ``mmskf://...`` of the segmentor's weights. Defaults to None: random weights.
+        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` scales the image to 0..255 and normalizes it with the mean,
+            std and channel order of the segmentor's own data preprocessor.
 
     Raises:
-        ValueError: If the configuration names no segmentor, or as :class:`KnowledgeBank`.
+        ValueError: If the config contains no segmentor, or as in :class:`KnowledgeBank`.
         ImportError: If the segmentor needs a package that is not installed, such as mmdet.
     """
 
@@ -43,28 +44,28 @@ class SemanticKnowledgeBank(KnowledgeBank):
                              'set skb.mean_std=None to feed it the image in [0, 1]')
 
     @property
-    def segmentor(self) -> nn.Module:
+    def segmentor(self) -> BaseSegmentor:
         """The segmentation network."""
         return self.network
 
     @property
     def label(self) -> str:
-        """What errors call the network."""
+        """The name of the network in error messages."""
         return f'The backbone {type(self.segmentor.backbone).__name__} of {self.name}'
 
     def segment(self, x: Tensor) -> tuple[Any, Tensor]:
-        """Backbone features, taken in passing, and class scores: segmentors differ in how they get from one to the other."""
+        """Backbone features, captured on the way, and class scores: segmentors differ in how they compute these from those."""
         size = tuple(x.shape[-2:])
         with outputs_of(self.segmentor.backbone) as features:
             logits = self.segmentor.encode_decode(x, [dict(img_shape=size, ori_shape=size, pad_shape=size)] * len(x))
         if type(self.segmentor.decode_head).__name__ in HEADS_OF_MMDET:
-            # Sums of mask probabilities over the queries, none of which is negative: the semantic map is their share.
+            # Nonnegative sums of mask probabilities over the queries: normalized over the classes, they are the semantic map.
             logits = logits.clamp(min=torch.finfo(logits.dtype).tiny).log()
         return features, logits
 
     def normalize(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1] -> what the segmentor's own data preprocessor makes of it."""
+        """RGB in [0, 1] -> what the segmentor's own data preprocessor would return."""
         preprocessor = self.segmentor.data_preprocessor
         if not preprocessor.channel_conversion:
-            image = swap_rgb(image)  # The segmentor was trained on what mmcv reads: BGR.
+            image = swap_rgb(image)  # The segmentor was trained on mmcv's channel order: BGR.
         return (image * 255 - preprocessor.mean) / preprocessor.std

@@ -9,19 +9,19 @@ from .knowledge_bank import KnowledgeBank, import_optional, outputs_of
 
 @MODELS.register_module()
 class SMPKnowledgeBank(KnowledgeBank):
-    """A network of segmentation_models.pytorch as the knowledge bank; that package is optional.
+    """A segmentation_models.pytorch network as the knowledge bank; that package is optional.
 
     The prior's features are those of the encoder.
 
     Args:
         model (dict): ``type``, such as 'Unet', 'FPN', 'DeepLabV3Plus', and its options: ``encoder_name``, ``classes``...
         checkpoint (str, optional): Path or URL of the network's state dict. Defaults to None: random weights.
-        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is ImageNet's, which fits most encoders; the others' is given
-            as a dict.
+        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is ImageNet's, which is right for most encoders; for others
+            give a dict.
 
     Raises:
         ImportError: If segmentation_models_pytorch is not installed.
-        ValueError: If it has no such network, or as :class:`KnowledgeBank`.
+        ValueError: If it has no such network, or as in :class:`KnowledgeBank`.
     """
 
     training_only = ('classification_head.', )
@@ -32,13 +32,13 @@ class SMPKnowledgeBank(KnowledgeBank):
         model = dict(model)
         name, known = model.pop('type', None), {kind.__name__: kind for kind in smp.MODEL_ARCHITECTURES_MAPPING.values()}
         if name not in known:
-            raise ValueError(f'skb.model.type={name!r} is no network of segmentation_models.pytorch: choose from {[*known]}')
-        # The weights come from the checkpoint alone, and a classification head is of no use here.
+            raise ValueError(f'skb.model.type={name!r} is not a network of segmentation_models.pytorch: choose from {[*known]}')
+        # The weights come only from the checkpoint, and a classification head is useless here.
         network = known[name](**dict(model, encoder_weights=None, aux_params=None))
         super().__init__(network, 'skb.model', checkpoint, **options)
 
     def segment(self, x: Tensor) -> tuple[Any, Tensor]:
-        """The encoder's features without the first, which is the image itself, and class scores."""
-        with outputs_of(self.network.encoder) as outputs:
+        """The encoder's features except the first, which is the image itself, and class scores."""
+        with outputs_of(self.network.get_submodule('encoder')) as outputs:
             logits = self.network(x)
         return outputs[0][1:], logits

@@ -11,19 +11,19 @@ from .knowledge_bank import PROBE_SIDES, KnowledgeBank, outputs_of
 
 @MODELS.register_module()
 class TorchvisionKnowledgeBank(KnowledgeBank):
-    """A segmentation network of torchvision as the knowledge bank: LR-ASPP, DeepLabV3 or FCN.
+    """A torchvision segmentation network as the knowledge bank: LR-ASPP, DeepLabV3 or FCN.
 
-    The prior's features are the last map of the backbone at each resolution.
+    The prior's features are the backbone's last feature map at each resolution.
 
     Args:
         model (dict): ``type``, such as 'lraspp_mobilenet_v3_large', 'deeplabv3_mobilenet_v3_large', 'deeplabv3_resnet50',
-            'fcn_resnet50', and its options, such as ``num_classes`` (21 without).
+            'fcn_resnet50', and its options, such as ``num_classes`` (default: 21).
         checkpoint (str, optional): Path or URL of a state dict, or one of torchvision's own, such as
             'COCO_WITH_VOC_LABELS_V1' or 'DEFAULT'. Defaults to None: random weights.
-        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is ImageNet's, as all weights of torchvision have it.
+        **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is ImageNet's, which all torchvision weights use.
 
     Raises:
-        ValueError: If torchvision has no such network, or as :class:`KnowledgeBank`.
+        ValueError: If torchvision has no such network, or as in :class:`KnowledgeBank`.
     """
 
     training_only = ('aux_classifier.', )
@@ -32,7 +32,7 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
         model = dict(model)
         name, known = model.pop('type', None), list_models(segmentation)
         if name not in known:
-            raise ValueError(f'skb.model.type={name!r} is no segmentation network of torchvision: choose from {known}')
+            raise ValueError(f'skb.model.type={name!r} is not a segmentation network of torchvision: choose from {known}')
         released = get_model_weights(name).__members__
         if checkpoint in released:
             checkpoint = released[checkpoint].url
@@ -41,7 +41,7 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
         super().__init__(network, 'skb.model', checkpoint, **options)
 
     def segment(self, x: Tensor) -> tuple[Any, Tensor]:
-        """The backbone's last map at each resolution, and class scores."""
+        """The backbone's last feature map at each resolution, and class scores."""
         with outputs_of(*self._layers) as features:
             logits = self.network(x)['out']
         return features, logits

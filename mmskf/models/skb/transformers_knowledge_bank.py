@@ -9,32 +9,32 @@ from mmskf.registry import MODELS
 
 from .knowledge_bank import IMAGENET, KnowledgeBank, explain_unreadable, import_optional
 
-# What tells a file that is not there from a name on the hub.
+# Distinguishes a missing file from a name on the hub.
 FILES = ('.pth', '.pt', '.bin', '.ckpt')
 
 
 @MODELS.register_module()
 class TransformersKnowledgeBank(KnowledgeBank):
-    """A network of Hugging Face's transformers as the knowledge bank.
+    """A Hugging Face transformers network as the knowledge bank.
 
-    A model type with a head for semantic segmentation (SegFormer) yields features and class scores. Others that look at images
-    (DINOv2; DINOv3 where the installed transformers has it) yield features alone, those of the layers ``out_indices``, by
-    default of the last: SE modules can read them, the SCH and SA losses need class scores.
+    A model type with a semantic segmentation head (SegFormer) returns features and class scores. Other vision models (DINOv2;
+    DINOv3 if the installed transformers has it) return features only, those of the layers ``out_indices``, by default the last:
+    SE modules can read them, the SCH and SA losses need class scores.
 
     Building never downloads: the configuration is written out as ``model``, or read from a folder or from the cache.
 
     Args:
         config (str, optional): Folder with a ``config.json``, or the name of a model on the hub that is in the cache.
-        model (dict, optional): Fields of the configuration that differ, or all of it with ``model_type``, such as
+        model (dict, optional): Fields of the configuration to change, or all of it with ``model_type``, such as
             ``dict(model_type='dinov2', hidden_size=384, num_attention_heads=6, out_indices=(3, 6, 9, 12))``.
-        checkpoint (str, optional): Folder or name of a model on the hub, or the path or URL of a state dict. Defaults to None:
+        checkpoint (str, optional): Folder or name of a model on the hub, or path or URL of a state dict. Defaults to None:
             random weights.
         **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is that of the image processor in the folder of ``config``,
-            and ImageNet's where there is none.
+            or ImageNet's if there is none.
 
     Raises:
         ImportError: If transformers is not installed.
-        ValueError: If its version has no such model, or as :class:`KnowledgeBank`.
+        ValueError: If its version has no such model, or as in :class:`KnowledgeBank`.
     """
 
     classes_field = 'skb.model.num_labels'
@@ -53,7 +53,7 @@ class TransformersKnowledgeBank(KnowledgeBank):
         super().__init__(network, config or 'skb.model', checkpoint, **options)
 
     def segment(self, x: Tensor) -> tuple[Any, Tensor | None]:
-        """Feature maps, and class scores where the network has them."""
+        """Feature maps, and class scores if the network has them."""
         output = self.network(x, output_hidden_states=True)
         if hasattr(output, 'logits'):
             return output.hidden_states, output.logits
@@ -63,25 +63,25 @@ class TransformersKnowledgeBank(KnowledgeBank):
         return [self._to_map(output.hidden_states[layer], x.shape[-2:]) for layer in layers], None
 
     def _to_map(self, hidden: Tensor, size: Sequence[int]) -> Tensor:
-        """The patches' tokens of a vision transformer (N, tokens, C), normalized as after its last layer, as (N, C, h, w)."""
+        """The patch tokens of a vision transformer (N, tokens, C), normalized as after its last layer, as (N, C, h, w)."""
         if hidden.ndim == 4:
             return hidden
-        norm = getattr(self.network, 'layernorm', None) or self.network.norm
+        norm = getattr(self.network, 'layernorm', None) or self.network.get_submodule('norm')
         height, width = (side // self.patch_size for side in size)
         # Class and register tokens come first.
         return norm(hidden)[:, -height * width:].transpose(1, 2).unflatten(2, (height, width))
 
     def read_weights(self, checkpoint: str) -> None:
-        """Reads weights; a folder or name by transformers' own way, which knows older names of keys, a file strictly.
+        """Reads weights: a folder or name with transformers' own loader, which knows older key names, a file strictly.
 
         Raises:
-            RuntimeError: If the checkpoint cannot be read or is not that of the network.
+            RuntimeError: If the checkpoint cannot be read or does not belong to the network.
         """
         if '://' in checkpoint or Path(checkpoint).is_file() or Path(checkpoint).suffix in FILES:
             return super().read_weights(checkpoint)
         with explain_unreadable(checkpoint):
-            loaded, report = type(self.network).from_pretrained(checkpoint, config=self.network.config,
-                                                                output_loading_info=True, ignore_mismatched_sizes=True)
+            loaded, report = type(self.network).from_pretrained(  # type: ignore[attr-defined]  # a PreTrainedModel
+                checkpoint, config=self.network.config, output_loading_info=True, ignore_mismatched_sizes=True)
         wrong = {'missing': report['missing_keys'], 'of another shape': report['mismatched_keys']}
         if any(wrong.values()):
             found = '; '.join(f'{len(keys)} keys are {what}, such as {sorted(keys)[0]}' for what, keys in wrong.items() if keys)
@@ -111,12 +111,12 @@ def _build(transformers: ModuleType, config: str | None, changes: dict) -> nn.Mo
             return getattr(transformers, kind).from_config(configuration)
     if getattr(configuration, 'num_channels', None) == 3:
         return transformers.AutoModel.from_config(configuration)
-    raise ValueError(f'skb.model.model_type={configuration.model_type!r} of {version} is no network that looks at RGB images')
+    raise ValueError(f'skb.model.model_type={configuration.model_type!r} of {version} is not a network for RGB images')
 
 
 def _mean_std(transformers: ModuleType, config: str | None) -> dict:
     try:
         found, _ = transformers.ImageProcessingMixin.get_image_processor_dict(config, local_files_only=True)
-    except (OSError, TypeError):  # nothing is there, or there is no config
+    except (OSError, TypeError):  # there is no such file, or no config
         found = {}
     return dict(mean=found.get('image_mean', IMAGENET['mean']), std=found.get('image_std', IMAGENET['std']))

@@ -454,5 +454,5 @@ def test_bad_sizes(batch, side):
     else:
         prior = SemanticPrior((), prior.logits[..., ::4, ::4])
     for method in (build().discriminator_loss, build().generator_loss):
-        with pytest.raises(ValueError, match='the logits of the prior as large as they are'):
+        with pytest.raises(ValueError, match='the logits of the prior their size'):
             method(Brightness(), pred, gt, prior)

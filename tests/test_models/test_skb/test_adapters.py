@@ -89,7 +89,7 @@ class TestTorchvision:
         assert torch.equal(bank.network.classifier[4].weight, trained.classifier[4].weight)
 
     def test_unknown_network(self):
-        with pytest.raises(ValueError, match="skb.model.type='resnet50' is no segmentation network of torchvision: choose from"):
+        with pytest.raises(ValueError, match="skb.model.type='resnet50' is not a segmentation network of torchvision: choose"):
             TorchvisionKnowledgeBank(dict(type='resnet50'))
 
 
@@ -112,12 +112,12 @@ class TestSMP:
 
     def test_its_default_of_one_class(self):
         pytest.importorskip('segmentation_models_pytorch')
-        with pytest.raises(ValueError, match='single class score a pixel.*set skb.model.classes=2'):
+        with pytest.raises(ValueError, match='single class score per pixel.*set skb.model.classes=2'):
             SMPKnowledgeBank(dict(type='Unet', encoder_name='resnet18'))
 
     def test_unknown_network(self):
         pytest.importorskip('segmentation_models_pytorch')
-        with pytest.raises(ValueError, match="skb.model.type='Vnet' is no network of segmentation_models.pytorch: choose from"):
+        with pytest.raises(ValueError, match="skb.model.type='Vnet' is not a network of segmentation_models.pytorch: choose"):
             SMPKnowledgeBank(dict(type='Vnet'))
 
 
@@ -200,7 +200,7 @@ class TestTransformers:
             TransformersKnowledgeBank(str(tmp_path))
         with pytest.raises(ValueError, match="does not know skb.model.model_type='segformers': check its name"):
             TransformersKnowledgeBank(model=dict(SEGFORMER, model_type='segformers'))
-        with pytest.raises(ValueError, match="skb.model.model_type='bert' .* is no network that looks at RGB images"):
+        with pytest.raises(ValueError, match="skb.model.model_type='bert' .* is not a network for RGB images"):
             TransformersKnowledgeBank(model=dict(model_type='bert'))
 
 

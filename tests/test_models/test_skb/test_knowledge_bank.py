@@ -134,8 +134,8 @@ def test_a_network_that_drops_the_rest_of_an_image_gets_it_padded():
 
 def test_a_network_of_one_size():
     network = Picky(lambda height, width: height == width == 128)
-    with pytest.raises(ValueError, match=r'Picky of skb.model takes images of 128x128 pixels, but not of others .shapes do not '
-                                         r'match.*set skb.image_size=\(128, 128\)'):
+    with pytest.raises(ValueError, match=r'Picky of skb.model takes images of 128x128 pixels, but not of other sizes .shapes do '
+                                         r'not match.*set skb.image_size=\(128, 128\)'):
         Bank(network)
     bank = Bank(network, image_size=(128, 128))
     assert bank.strides == (2, 4, 8)
@@ -185,7 +185,7 @@ def test_mean_and_std_are_imagenets_unless_an_adapter_says_otherwise():
     (dict(image_size=(64, 64), size_divisor=32), 'set one of them to None'),
     (dict(mean_std='imagenet'), "skb.mean_std='imagenet' is unknown, expected one of"),
     (dict(mean_std=dict(mean=(0, 0, 0))), 'skb.mean_std=.* is unknown'),
-    (dict(num_features=4), r'Pooling of skb.model yields 3 feature maps \[\(3, 8, 8\), .* expected 4'),
+    (dict(num_features=4), r'Pooling of skb.model returns 3 feature maps \[\(3, 8, 8\), .* expected 4'),
 ])
 def test_bad_options(options, message):
     with pytest.raises(ValueError, match=message):
@@ -199,14 +199,14 @@ def test_no_map_at_all():
         def segment(self, x):
             return [x.flatten(2)], None
 
-    with pytest.raises(ValueError, match='yields 0 feature maps .* expected one at least'):
+    with pytest.raises(ValueError, match='returns 0 feature maps .* expected at least one'):
         Tokens()
 
 
 def test_a_single_class_score():
     network = Pooling()
     network.classes = nn.Conv2d(3, 1, 1)
-    with pytest.raises(ValueError, match='single class score a pixel.*set skb.model.num_classes=2'):
+    with pytest.raises(ValueError, match='single class score per pixel.*set skb.model.num_classes=2'):
         Bank(network)
 
 

@@ -75,7 +75,7 @@ def test_a_network_with_position_embeddings_of_one_size_says_so():
     config = 'mmseg::mae/mae-base_upernet_8xb2-amp-160k_ade20k-512x512.py'
     small = dict(backbone=dict(embed_dims=8, num_layers=4, num_heads=1, img_size=(64, 64), out_indices=(0, 1, 2, 3)),
                  neck=dict(embed_dim=8), decode_head=dict(in_channels=[8] * 4, channels=4, num_classes=3))
-    with pytest.raises(ValueError, match=r'takes images of 64x64 pixels, but not of others.*skb.image_size=\(64, 64\)'):
+    with pytest.raises(ValueError, match=r'takes images of 64x64 pixels, but not of other sizes.*skb.image_size=\(64, 64\)'):
         SemanticKnowledgeBank(config, small)
     bank = SemanticKnowledgeBank(config, small, image_size=(64, 64))
     bank.loaded = True

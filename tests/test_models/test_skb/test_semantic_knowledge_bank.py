@@ -311,7 +311,7 @@ class TestBadConfiguration:
         (dict(input='log'), "skb.input='log' needs skb.mean_std=None"),
         (dict(fuse_conv_bn=True, bn='batch'), "set skb.bn='eval'"),
         (dict(fuse_conv_bn=True, save_weights=True), 'skb.save_weights=False'),
-        (dict(num_features=3), r'HRNet of skb.model yields 4 feature maps \[\(4, 16, 16\).*expected 3: set its out_indices'),
+        (dict(num_features=3), r'HRNet of skb.model returns 4 feature maps \[\(4, 16, 16\).*expected 3: set its out_indices'),
     ])
     def test_options(self, options, message):
         with pytest.raises(ValueError, match=message):
@@ -323,7 +323,7 @@ class TestBadConfiguration:
 
     def test_a_config_that_is_no_segmentor(self, tmp_path):
         (tmp_path / 'classifier.py').write_text("model = dict(type='ImageClassifier', backbone=dict(type='ResNet'))")
-        with pytest.raises(ValueError, match='classifier.py is no segmentor of mmsegmentation.* no decode_head'):
+        with pytest.raises(ValueError, match='classifier.py is not an mmsegmentation segmentor.* no decode_head'):
             SemanticKnowledgeBank(config=str(tmp_path / 'classifier.py'))
 
     def test_no_mean_and_std(self):

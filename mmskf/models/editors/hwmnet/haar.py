@@ -1,15 +1,15 @@
-"""The Haar wavelet transform of one level, orthonormal: its inverse is its transpose."""
+"""The one-level orthonormal Haar wavelet transform: its inverse is its transpose."""
 import torch
 from torch import Tensor
 
 
 def _interleave(even: Tensor, odd: Tensor, dim: int) -> Tensor:
-    """Two tensors, alternating along ``dim``, which counts from the end."""
+    """Interleaves two tensors along ``dim``, which counts from the end."""
     return torch.stack([even, odd], dim).flatten(dim - 1, dim)
 
 
 def haar(x: Tensor) -> Tensor:
-    """The four bands of an image or feature, in the order of HWMNet: LL, HL (across), LH (down), HH.
+    """The four subbands of an image or feature map, in HWMNet's order: LL, HL (horizontal), LH (vertical), HH.
 
     Args:
         x (Tensor): (N, C, H, W), H and W even.
@@ -24,7 +24,7 @@ def haar(x: Tensor) -> Tensor:
 
 
 def inverse_haar(bands: Tensor) -> Tensor:
-    """What :func:`haar` was given: (N, 4 * C, H, W) -> (N, C, 2 * H, 2 * W)."""
+    """The inverse of :func:`haar`: (N, 4 * C, H, W) -> (N, C, 2 * H, 2 * W)."""
     smooth, detail = bands.chunk(2, dim=1)
     low, high = _interleave(smooth - detail, smooth + detail, dim=-2).chunk(2, dim=1)
     return _interleave(low - high, low + high, dim=-1) / 2

@@ -1,4 +1,4 @@
-"""How bright KinD makes its result, and how it puts the result together."""
+"""How bright KinD makes its result, and how it fuses the result."""
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
@@ -11,23 +11,23 @@ def mean(x: Tensor) -> Tensor:
     return x.flatten(1).mean(dim=1)
 
 
-def exposure_ratio(wanted: Tensor, given: Tensor) -> Tensor:
+def exposure_ratio(target: Tensor, current: Tensor) -> Tensor:
     """How much brighter one map is than another, on average: two (N, C, H, W) -> (N, )."""
-    return mean(wanted / (given + EPS))
+    return mean(target / (current + EPS))
 
 
 def auto_ratio(illumination: Tensor) -> Tensor:
-    """A ratio for an image whose ground truth nobody knows, as in the PyTorch port: (N, 1, H, W) -> (N, )."""
+    """The exposure ratio for an image without ground truth, as in the PyTorch port: (N, 1, H, W) -> (N, )."""
     brightness = mean(illumination)
     return (0.6 + 0.5 * brightness) / brightness
 
 
 def fuse_own_photo(image: Tensor, reflectance: Tensor, illumination: Tensor, enhanced: Tensor) -> Tensor:
-    """What the authors do with photos of one's own: bright parts stay as they are, dark parts stay a little darker.
+    """The authors' fusion for real-world photos: bright areas are kept, dark areas stay slightly darker.
 
     Args:
         image (Tensor): The low-light image (N, 3, H, W).
-        reflectance (Tensor): Its reflectance (N, 3, H, W), as the decomposition yields it.
+        reflectance (Tensor): Its reflectance (N, 3, H, W), straight from the decomposition.
         illumination (Tensor): Its illumination (N, 1, H, W).
         enhanced (Tensor): The enhanced image (N, 3, H, W).
 
@@ -35,7 +35,7 @@ def fuse_own_photo(image: Tensor, reflectance: Tensor, illumination: Tensor, enh
         Tensor: (N, 3, H, W).
     """
     gray = (reflectance * reflectance.new_tensor([0.2125, 0.7154, 0.0721]).view(3, 1, 1)).sum(dim=1, keepdim=True)
-    # The authors blur with scikit-image: cut off at 4 sigma, the border repeated.
+    # The authors blur with scikit-image: truncated at 4 sigma, with replicated borders.
     radius = 12
     smooth = gaussian_blur(F.pad(gray, [radius] * 4, 'replicate'), 2 * radius + 1, 3.)[..., radius:-radius, radius:-radius]
     return illumination * image + (1 - illumination) * enhanced * (2 * smooth).sqrt().clamp(max=1)

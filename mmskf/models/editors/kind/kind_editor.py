@@ -8,10 +8,10 @@ from ..staged_editor import StagedEditor
 
 @MODELS.register_module()
 class KinDEditor(StagedEditor):
-    """Trains and tests KinD and KinD++, for which every image is stretched to its full range.
+    """Trains and tests KinD and KinD++, for which every image is stretched to the full range.
 
-    The pipeline does that (:class:`StretchRange`), but for the ground truth in testing, which scores are to compare with as it
-    is. See :class:`StagedEditor`.
+    The pipeline does that (:class:`StretchRange`), except for the ground truth in testing, which is scored against unchanged.
+    See :class:`StagedEditor`.
     """
 
     @classmethod

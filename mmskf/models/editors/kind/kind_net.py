@@ -1,5 +1,3 @@
-from typing import Optional, Union
-
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +10,7 @@ from .subnets import UpConcat, conv, downsample
 
 
 class RestorationNet(nn.Module):
-    """A U-Net of five levels that takes the degradations out of a reflectance.
+    """A five-level U-Net that removes the degradations from a reflectance.
 
     Args:
         form (str): 'tf' or 'port'.
@@ -24,10 +22,10 @@ class RestorationNet(nn.Module):
     """
     widths = (32, 64, 128, 256, 512)
 
-    def __init__(self, form: str = 'tf', se: Optional[dict] = None):
+    def __init__(self, form: str = 'tf', se: dict | None = None):
         super().__init__()
 
-        def level(inputs, outputs):
+        def level(inputs: int, outputs: int) -> nn.Sequential:
             return nn.Sequential(conv(inputs, outputs, form), conv(outputs, outputs, form))
 
         widths = self.widths
@@ -39,7 +37,7 @@ class RestorationNet(nn.Module):
         kernel = 1 if form == 'port' else 3
         self.head = nn.Conv2d(widths[0], 3, kernel, padding=kernel // 2)
 
-    def forward(self, reflectance: Tensor, illumination: Tensor, prior: Optional[SemanticPrior] = None) -> Tensor:
+    def forward(self, reflectance: Tensor, illumination: Tensor, prior: SemanticPrior | None = None) -> Tensor:
         x = self.encoder[0](torch.cat([reflectance, illumination], dim=1))
         skips = []
         for level in self.encoder[1:]:
@@ -56,11 +54,11 @@ class RestorationNet(nn.Module):
 class KinDNet(KinDBase):
     """KinD, "Kindling the Darkness" (Zhang et al., ACM MM 2019).
 
-    With SKF the SE modules stand in the decoder of the restoration net, which is trained last.
+    With SKF the SE modules are in the decoder of the restoration net, which is trained last.
 
     Args:
-        form (str): 'tf': the authors' code, for images of any size; 'port': the PyTorch code of fenghansen, for multiples of
-            16. Defaults to 'tf'.
+        form (str): 'tf': the authors' code, for images of any size; 'port': fenghansen's PyTorch code, for multiples of 16.
+            Defaults to 'tf'.
         se (dict, optional): SE modules at 1/4, 1/2 and 1/1 (see :class:`SEModuleList`). Defaults to None.
         exposure (str | float): 'auto', 'gt' or a ratio, see :class:`KinDBase`. Defaults to 'auto'.
         fusion (str): 'product' or 'authors', see :class:`KinDBase`. Defaults to 'product'.
@@ -68,16 +66,16 @@ class KinDNet(KinDBase):
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
-        ValueError: If a choice does not exist.
+        ValueError: If a choice is unknown.
     """
 
     def __init__(self,
                  form: str = 'tf',
-                 se: Optional[dict] = None,
-                 exposure: Union[str, float] = 'auto',
+                 se: dict | None = None,
+                 exposure: str | float = 'auto',
                  fusion: str = 'product',
-                 denoise: Optional[float] = None,
-                 init_cfg: Optional[dict] = None):
+                 denoise: float | None = None,
+                 init_cfg: dict | None = None):
         if form not in ('tf', 'port'):
             raise ValueError(f"form={form!r}: choose 'tf' or 'port'")
         super().__init__(RestorationNet(form, se), form, exposure, fusion, denoise, init_cfg)

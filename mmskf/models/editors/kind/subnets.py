@@ -1,10 +1,8 @@
-"""Subnets of KinD that KinD++ has too, and the layers that they are made of.
+"""Subnets that KinD and KinD++ share, and their layers.
 
-``form`` is 'tf', the authors' TensorFlow code, or 'port', the PyTorch code of fenghansen. They differ in the slope of
-LeakyReLU, in what follows a transposed convolution, in the order of skips, and in the heads.
+``form`` is 'tf', the authors' TensorFlow code, or 'port', fenghansen's PyTorch code. They differ in the slope of LeakyReLU, in
+what follows a transposed convolution, in the order of skip connections, and in the heads.
 """
-from typing import Tuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,12 +16,12 @@ def conv(inputs: int, outputs: int, form: str) -> nn.Sequential:
 
 
 def downsample(x: Tensor) -> Tensor:
-    """Max-pooling by 2 that keeps the last row and column of an odd size, as TensorFlow's SAME padding."""
+    """2x2 max-pooling that keeps the last row and column of an odd size, like TensorFlow's SAME padding."""
     return F.max_pool2d(x, 2, ceil_mode=True)
 
 
 class UpConcat(nn.Module):
-    """A transposed convolution, cut to the size of a skip and concatenated with it.
+    """A transposed convolution, cropped to the size of a skip connection and concatenated with it.
 
     Shape:
         x (N, inputs, ceil(H / 2), ceil(W / 2)), skip (N, outputs, H, W) -> (N, 2 * outputs, H, W)
@@ -40,7 +38,7 @@ class UpConcat(nn.Module):
 
 
 class DecompositionNet(nn.Module):
-    """Takes an image apart into reflectance and illumination.
+    """Decomposes an image into reflectance and illumination.
 
     Args:
         form (str): 'tf' or 'port'.
@@ -60,7 +58,7 @@ class DecompositionNet(nn.Module):
         self.reflectance_head = nn.Conv2d(32, 3, kernel, padding=kernel // 2)
         self.illumination_head = nn.Conv2d(64, 1, kernel, padding=kernel // 2)
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.down1(image)
         middle = self.down2(downsample(fine))
         coarse = self.down3(downsample(middle))
@@ -71,13 +69,13 @@ class DecompositionNet(nn.Module):
 
 
 class AdjustmentNet(nn.Module):
-    """Brings an illumination to another exposure.
+    """Adjusts an illumination map to a target exposure.
 
     Args:
         form (str): 'tf' or 'port'.
 
     Shape:
-        illumination (N, 1, H, W), ratio (N, ) of the new to the old brightness -> (N, 1, H, W) in (0, 1)
+        illumination (N, 1, H, W), ratio (N, ) of the target to the current brightness -> (N, 1, H, W) in (0, 1)
     """
 
     def __init__(self, form: str = 'tf'):

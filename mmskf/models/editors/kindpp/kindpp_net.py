@@ -1,5 +1,3 @@
-from typing import Optional, Union
-
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +11,7 @@ from ..kind.subnets import conv
 
 
 class MSIA(nn.Module):
-    """Multi-scale illumination attention: weighs a feature by the light, and joins it with itself at three scales.
+    """Multi-scale illumination attention: weights a feature map by the illumination and fuses it across three scales.
 
     Shape:
         feature (N, channels, H, W), illumination (N, 1, H, W), H and W multiples of 4 -> (N, channels, H, W)
@@ -22,11 +20,11 @@ class MSIA(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
 
-        def block(kernel):  # ReLU on both sides of the norm, since that is what TF-Slim's convolution ends with
+        def block(kernel: int) -> list[nn.Module]:  # ReLU before the norm too, since TF-Slim's convolution ends with one
             return [nn.Conv2d(channels, channels, kernel, padding=kernel // 2), nn.ReLU(),
                     nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01), nn.ReLU()]
 
-        def up():
+        def up() -> list[nn.Module]:
             return [nn.ConvTranspose2d(channels, channels, 2, 2), nn.ReLU()]
 
         self.attention = nn.Conv2d(1, 1, 3, padding=1, bias=False)
@@ -41,10 +39,10 @@ class MSIA(nn.Module):
 
 
 class MSIARestorationNet(nn.Module):
-    """Takes the degradations out of a reflectance, at full resolution; the illumination enters in the MSIA modules.
+    """Removes the degradations from a reflectance, at full resolution; the illumination enters through the MSIA modules.
 
     Args:
-        se (dict, optional): SE modules on the two features before the last MSIA module and on the one behind it, all at 1/1
+        se (dict, optional): SE modules on the two features before the last MSIA module and on the one after it, all at 1/1
             (see :class:`SEModuleList`). Defaults to None.
 
     Shape:
@@ -52,19 +50,19 @@ class MSIARestorationNet(nn.Module):
     """
     widths = ((3, 32, 64), (64, 128, 256), (256, 512, 256), (256, 128, 64))
 
-    def __init__(self, se: Optional[dict] = None):
+    def __init__(self, se: dict | None = None):
         super().__init__()
         self.convs = nn.ModuleList(
-            nn.ModuleList([conv(first, middle, 'tf'), conv(middle, last, 'tf')]) for first, middle, last in self.widths)
+            nn.Sequential(conv(first, middle, 'tf'), conv(middle, last, 'tf')) for first, middle, last in self.widths)
         self.msia = nn.ModuleList(MSIA(last) for *_, last in self.widths)
         self.se = SEModuleList(se, channels=(128, 64, 64))
         self.head = nn.Sequential(conv(64, 32, 'tf'), nn.Conv2d(32, 3, 3, padding=1))
 
-    def forward(self, reflectance: Tensor, illumination: Tensor, prior: Optional[SemanticPrior] = None) -> Tensor:
+    def forward(self, reflectance: Tensor, illumination: Tensor, prior: SemanticPrior | None = None) -> Tensor:
         x = reflectance
-        for (first, second), msia in zip(self.convs[:-1], self.msia[:-1]):
-            x = msia(second(first(x)), illumination)
-        first, second = self.convs[-1]
+        for convs, msia in zip(self.convs[:-1], self.msia[:-1]):
+            x = msia(convs(x), illumination)
+        first, second = self.convs[-1].children()
         x = self.se(0, first(x), prior)
         x = self.se(1, second(x), prior)
         x = self.se(2, self.msia[-1](x, illumination), prior)
@@ -75,30 +73,30 @@ class MSIARestorationNet(nn.Module):
 class KinDPlusPlusNet(KinDBase):
     """KinD++, "Beyond Brightening Low-light Images" (Zhang et al., IJCV 2021): KinD with another restoration net.
 
-    With SKF the SE modules stand in the last third of the restoration net, which is trained last.
+    With SKF the SE modules are in the last third of the restoration net, which is trained last.
 
     Args:
         se (dict, optional): SE modules, all at 1/1 (see :class:`SEModuleList`). Defaults to None.
         exposure (str | float): 'auto', 'gt' or a ratio, see :class:`KinDBase`. Defaults to 'auto'.
-        fusion (str): 'product', see :class:`KinDBase`; 'authors': what they do with photos of one's own, for which they do not
-            adjust the illumination; 'authors_adjusted': the same with the adjusted illumination. Defaults to 'product'.
+        fusion (str): 'product', see :class:`KinDBase`; 'authors': their fusion for real-world photos, whose illumination they do
+            not adjust; 'authors_adjusted': the same with the adjusted illumination. Defaults to 'product'.
         denoise (float, optional): As in :class:`RetinexGenerator`. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
-        ValueError: If a choice does not exist, or ``exposure`` is set where it does not act.
+        ValueError: If a choice is unknown, or ``exposure`` is set where it has no effect.
     """
     size_divisor = 4
     fusions = ('product', 'authors', 'authors_adjusted')
 
     def __init__(self,
-                 se: Optional[dict] = None,
-                 exposure: Union[str, float] = 'auto',
+                 se: dict | None = None,
+                 exposure: str | float = 'auto',
                  fusion: str = 'product',
-                 denoise: Optional[float] = None,
-                 init_cfg: Optional[dict] = None):
+                 denoise: float | None = None,
+                 init_cfg: dict | None = None):
         if fusion == 'authors' and exposure != 'auto':
-            raise ValueError(f"exposure={exposure!r} does not act with fusion='authors', which leaves the illumination as it "
+            raise ValueError(f"exposure={exposure!r} has no effect with fusion='authors', which leaves the illumination as it "
                              "is: choose fusion='product' or 'authors_adjusted', or leave exposure out")
         super().__init__(MSIARestorationNet(se), 'tf', exposure, fusion, denoise, init_cfg)
 
@@ -106,7 +104,7 @@ class KinDPlusPlusNet(KinDBase):
         return (0.99 * reflectance)**1.2
 
     def ratio_to(self, gt_reflectance: Tensor, gt_illumination: Tensor, illumination: Tensor, restored: Tensor) -> Tensor:
-        """As KinD's, and more where the restored reflectance came out dark as well: (N, )."""
+        """Like KinD's, but larger where the restored reflectance is too dark as well: (N, )."""
         ratio = exposure_ratio(gt_illumination, illumination)
         missing = exposure_ratio(gt_reflectance, restored)
         return torch.where(missing < 1.1, ratio, ratio + missing)

@@ -4,7 +4,8 @@ z is (N, C, H, W), the condition (N, cond_channels, H, W); logdet (N,) is the lo
 Jacobian's determinant. z and logdet keep their type under autocast: only the networks inside may run in half precision.
 """
 import warnings
-from typing import Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +13,17 @@ from mmengine import dist
 from mmengine.model import BaseModule, ModuleDict, ModuleList
 from torch import Tensor, nn
 
-# Condition numbers, as products of Frobenius norms. They say how much the rounding errors of float32 grow: there and back again
-# through one matrix of 48 channels, a latent image is off by 2e-4 at the first limit and by 0.2 at the second.
+# Condition numbers, as products of Frobenius norms. They tell how much float32 rounding errors grow: a round trip through one
+# matrix of 48 channels changes a latent image by 2e-4 at the first limit and by 0.2 at the second.
 WARN_CONDITION = 1e4
 MAX_CONDITION = 1 / torch.finfo(torch.float32).eps
 
 
 class ActNorm(BaseModule):
-    """Activation normalisation (Kingma and Dhariwal, Glow, NeurIPS 2018, section 3.1): (z + bias) * exp(logs).
+    """Activation normalization (Kingma and Dhariwal, Glow, NeurIPS 2018, section 3.1): (z + bias) * exp(logs).
 
-    The first batch of training sets bias and scale such that each channel has mean 0 and variance 1 over the batches of all
-    processes; weights that are loaded before prevent it. A bias of zeros says that there was no such batch yet, as in the
-    released code.
+    The first training batch initializes bias and scale so that each channel has zero mean and unit variance over the batches
+    of all processes, unless weights have been loaded. As in the released code, an all-zero bias means not initialized yet.
 
     Args:
         channels (int): Channels of z.
@@ -37,14 +37,14 @@ class ActNorm(BaseModule):
 
     @torch.no_grad()
     def needs_initialization(self) -> bool:
-        """Whether the statistics of the next batch are to be taken."""
+        """Whether the next batch initializes the layer."""
         if self.training and not self._initialized:
-            self._initialized = bool(self.bias.any())  # Asked once: it waits for the device.
+            self._initialized = bool(self.bias.any())  # Checked once, since it synchronizes with the device.
         return self.training and not self._initialized
 
     @torch.no_grad()
-    def initialize(self, z: Tensor):
-        """Takes bias and scale from a batch (N, C, H, W), and from those of the other processes."""
+    def initialize(self, z: Tensor) -> None:
+        """Sets bias and scale from the statistics of a batch (N, C, H, W), and of those of the other processes."""
         z = z.to(self.bias.dtype)
         mean = z.mean(dim=(0, 2, 3), keepdim=True)
         dist.all_reduce(mean, 'mean')
@@ -54,44 +54,44 @@ class ActNorm(BaseModule):
         self.logs.copy_(-torch.log(variance.sqrt() + 1e-6))
         self._initialized = True
 
-    def forward(self, z: Tensor, cond: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.needs_initialization():
             self.initialize(z)
         logdet = self.logs.sum() * (z.shape[2] * z.shape[3])
         return (z + self.bias) * self.logs.exp(), logdet.expand(len(z))
 
-    def inverse(self, z: Tensor, cond: Optional[Tensor] = None) -> Tensor:
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
         return z * torch.exp(-self.logs) - self.bias
 
 
 class InvertibleConv1x1(BaseModule):
-    """Invertible 1x1 convolution (Glow, section 3.2), a rotation before training.
+    """Invertible 1x1 convolution (Glow, section 3.2), initialized as a random rotation.
 
-    In eval mode without gradient the inverse matrix is computed once, until the weights are others.
+    In eval mode without gradient the inverse matrix is computed once and cached until the weights change.
 
     Args:
         channels (int): Channels of z.
 
     Raises:
-        ValueError: On the way back and by :meth:`check`, if the matrix has become singular. There is a warning before.
+        ValueError: In the inverse pass and in :meth:`check`, if the matrix has become singular. A warning comes first.
     """
 
     def __init__(self, channels: int):
         super().__init__()
         self.weight = nn.Parameter(torch.linalg.qr(torch.randn(channels, channels))[0])
-        self.name = 'a flow without names'  # The network that holds the layer gives it its name, for the error.
-        self._inverted = self._inverse = None  # A copy of the weight, and its inverse.
+        self.name = 'an unnamed flow'  # The network that contains the layer sets its name, for the error.
+        self._cache: tuple[Tensor, Tensor] | None = None  # A copy of the weight, and its inverse.
         self._warned = False
 
-    def forward(self, z: Tensor, cond: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
         logdet = torch.linalg.slogdet(self.weight).logabsdet * (z.shape[2] * z.shape[3])
         return self._mix(z, self.weight), logdet.expand(len(z))
 
-    def inverse(self, z: Tensor, cond: Optional[Tensor] = None) -> Tensor:
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
         return self._mix(z, self._inverse_weight())
 
-    def check(self):
-        """Refuses a matrix that cannot be inverted."""
+    def check(self) -> None:
+        """Raises an error if the matrix cannot be inverted."""
         self._invert()
 
     @staticmethod
@@ -102,11 +102,11 @@ class InvertibleConv1x1(BaseModule):
     def _inverse_weight(self) -> Tensor:
         if self.training or torch.is_grad_enabled():
             return self._invert()
-        # Compared by value: averages of weights are copied in place through `.data`, which counts as no change.
-        if self._inverted is None or not torch.equal(self.weight, self._inverted):
+        # Compared by value: averaged weights are copied in place through `.data`, which does not bump the version counter.
+        if self._cache is None or not torch.equal(self.weight, self._cache[0]):
             with torch.inference_mode(False), torch.no_grad():
-                self._inverted, self._inverse = self.weight.detach().clone(), self._invert()
-        return self._inverse
+                self._cache = self.weight.detach().clone(), self._invert()
+        return self._cache[1]
 
     def _invert(self) -> Tensor:
         weight = self.weight.double()
@@ -114,22 +114,22 @@ class InvertibleConv1x1(BaseModule):
         condition = weight.detach().norm() * inverse.detach().norm()
         if info or not condition < MAX_CONDITION:
             raise ValueError(f'The 1x1 matrix of {self.name} has become singular (condition number {condition.item():.3g}), so '
-                             'that the flow cannot be inverted: go back to an earlier checkpoint, and train on with a lower '
-                             'learning rate or with gradient clipping (optim_wrapper.clip_grad)')
+                             'that the flow cannot be inverted: go back to an earlier checkpoint, and continue training with a '
+                             'lower learning rate or with gradient clipping (optim_wrapper.clip_grad)')
         if condition > WARN_CONDITION and not self._warned:
             self._warned = True
             warnings.warn(f'The 1x1 matrix of {self.name} is close to singular (condition number {condition.item():.3g}): '
                           'enhanced images lose accuracy. A lower learning rate or gradient clipping '
-                          '(optim_wrapper.clip_grad) helps')
+                          '(optim_wrapper.clip_grad) helps', stacklevel=2)
         return inverse.to(self.weight.dtype)
 
-    def _apply(self, fn, *args, **kwargs):
-        self._inverted = self._inverse = None
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> 'InvertibleConv1x1':
+        self._cache = None
         return super()._apply(fn, *args, **kwargs)
 
 
 class ActNormConv2d(nn.Conv2d):
-    """A convolution without bias, and an ActNorm behind it that is computed within the convolution."""
+    """A convolution without bias, followed by an ActNorm that is folded into it."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int):
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
@@ -146,7 +146,9 @@ class ActNormConv2d(nn.Conv2d):
 
 
 class ZeroConv2d(nn.Conv2d):
-    """A 3x3 convolution that starts as zero, times exp(3 logs): a flow begins as the identity."""
+    """A zero-initialized 3x3 convolution, scaled by exp(3 logs): a flow starts as the identity."""
+
+    bias: nn.Parameter
 
     def __init__(self, in_channels: int, out_channels: int):
         super().__init__(in_channels, out_channels, 3, padding=1)
@@ -162,7 +164,7 @@ class ZeroConv2d(nn.Conv2d):
 class ScaleAndShift(nn.Sequential):
     """The network of a conditional affine layer: feature (N, C, H, W) -> shift and scale, each (N, out_channels, H, W).
 
-    The scale lies in (1e-4, 1.0001) and starts at sigmoid(2).
+    The scale is in (1e-4, 1.0001) and starts at sigmoid(2).
     """
 
     def __init__(self, in_channels: int, out_channels: int, hidden: int):
@@ -170,13 +172,13 @@ class ScaleAndShift(nn.Sequential):
             ActNormConv2d(in_channels, hidden, 3), nn.ReLU(inplace=True), ActNormConv2d(hidden, hidden, 1),
             nn.ReLU(inplace=True), ZeroConv2d(hidden, 2 * out_channels))
 
-    def forward(self, feature: Tensor, dtype: torch.dtype) -> Tuple[Tensor, Tensor]:
+    def forward(self, feature: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         params = super().forward(feature).to(dtype)
         return params[:, 0::2], torch.sigmoid(params[:, 1::2] + 2) + 1e-4
 
 
 class AffineInjector(BaseModule):
-    """Affine injector (Lugmayr et al., SRFlow, ECCV 2020): all of z is shifted and scaled as the condition says.
+    """Affine injector (Lugmayr et al., SRFlow, ECCV 2020): shifts and scales all of z, as predicted from the condition.
 
     Args:
         channels (int): Channels of z.
@@ -188,7 +190,7 @@ class AffineInjector(BaseModule):
         super().__init__()
         self.net = ScaleAndShift(cond_channels, channels, hidden)
 
-    def forward(self, z: Tensor, cond: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         shift, scale = self.net(cond, z.dtype)
         return (z + shift) * scale, scale.log().sum(dim=(1, 2, 3))
 
@@ -198,7 +200,7 @@ class AffineInjector(BaseModule):
 
 
 class ConditionalAffineCoupling(BaseModule):
-    """Conditional affine coupling (SRFlow): half of z is shifted and scaled as condition and other half say.
+    """Conditional affine coupling (SRFlow): shifts and scales half of z, as predicted from the condition and the other half.
 
     Args:
         channels (int): Channels of z.
@@ -211,7 +213,7 @@ class ConditionalAffineCoupling(BaseModule):
         self.kept = channels // 2
         self.net = ScaleAndShift(self.kept + cond_channels, channels - self.kept, hidden)
 
-    def forward(self, z: Tensor, cond: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed, shift, scale = self._split(z, cond)
         return torch.cat([kept, (changed + shift) * scale], dim=1), scale.log().sum(dim=(1, 2, 3))
 
@@ -219,13 +221,13 @@ class ConditionalAffineCoupling(BaseModule):
         kept, changed, shift, scale = self._split(z, cond)
         return torch.cat([kept, changed / scale - shift], dim=1)
 
-    def _split(self, z: Tensor, cond: Tensor) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _split(self, z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         kept, changed = z[:, :self.kept], z[:, self.kept:]
         return kept, changed, *self.net(torch.cat([kept.to(cond.dtype), cond], dim=1), z.dtype)
 
 
 class FlowStep(ModuleDict):
-    """One step of the flow: ActNorm, 1x1 convolution and, where it has a condition, injector and coupling.
+    """One step of the flow: ActNorm, 1x1 convolution and, if conditional, injector and coupling.
 
     Args:
         channels (int): Channels of z.
@@ -241,14 +243,14 @@ class FlowStep(ModuleDict):
                 coupling=ConditionalAffineCoupling(channels, cond_channels, hidden))
         super().__init__(layers)
 
-    def forward(self, z: Tensor, cond: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        logdet = 0
+    def forward(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        logdet = z.new_zeros(())
         for layer in self.values():
             z, change = layer(z, cond)
             logdet = logdet + change
         return z, logdet
 
-    def inverse(self, z: Tensor, cond: Optional[Tensor] = None) -> Tensor:
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
         for layer in reversed(self.values()):
             z = layer.inverse(z, cond)
         return z
@@ -257,7 +259,7 @@ class FlowStep(ModuleDict):
 class ConditionalFlow(BaseModule):
     """The conditional flow of LLFlow (Wang et al., AAAI 2022): between images and latent images of the same size.
 
-    At each level z is squeezed (2x2 pixels become channels), passes two steps without condition and then ``steps`` with
+    At each level z is squeezed (2x2 pixels become channels), then goes through two unconditional steps and ``steps`` steps with
     the condition of that scale. Nothing is split off.
 
     Args:
@@ -280,14 +282,14 @@ class ConditionalFlow(BaseModule):
             plain = [FlowStep(channels) for _ in range(2)]
             self.levels.append(ModuleList([*plain, *(FlowStep(channels, cond_channels, hidden) for _ in range(steps))]))
 
-    def forward(self, image: Tensor, conds: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
-        z, logdet = image, 0
+    def forward(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        z, logdet = image, image.new_zeros(())
         for level, cond in zip(self.levels, reversed(conds)):
             z = F.pixel_unshuffle(z, 2)
             for step in level:
                 z, change = step(z, cond)
                 logdet = logdet + change
-        # As released, not the inverse of the squeezes: it leaves the channels in another order.
+        # As released, this is not the inverse of the squeezes: the order of the channels differs.
         return F.pixel_shuffle(z, self.factor), logdet
 
     def inverse(self, latent: Tensor, conds: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,5 @@
-from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,36 +10,36 @@ from torch import Tensor, nn
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior
 
 from .flow import ConditionalFlow, InvertibleConv1x1
 
 
 class FlowOutputs(NamedTuple):
-    """What the flow makes of a ground truth in training.
+    """What the flow encodes a ground truth to in training.
 
     Attributes:
         latent (Tensor): z, (N, 3, H, W).
         mean (Tensor): The mean of its Gaussian, (N, 3, H, W): as the network returns it, the color map in [0, 1].
         logdet (Tensor): (N,), of the whole image.
-        image (Tensor, optional): What the mean is decoded to, (N, 3, H, W), where it is asked for.
+        image (Tensor, optional): What the mean decodes to, (N, 3, H, W), if requested.
     """
     latent: Tensor
     mean: Tensor
     logdet: Tensor
-    image: Optional[Tensor] = None
+    image: Tensor | None = None
 
 
 class ConditionEncoder(BaseModule):
-    """LLFlow's conditional encoder: features at three scales, and the color map as mean of the latent image.
+    """LLFlow's conditional encoder: features at three scales, and the color map, the mean of the latent image.
 
     Args:
         width (int): Channels of the features.
         num_blocks (int): Number of RRDBs.
-        kept_blocks (Sequence[int]): Blocks whose outputs are kept beside the features.
+        kept_blocks (Sequence[int]): Blocks whose outputs are kept in addition to the features.
 
     Shape:
-        (N, 6, H, W), log image and equalised image -> features (N, width, H/s, W/s) with s = 8, 4, 2; the kept outputs
+        (N, 6, H, W), log image and equalized image -> features (N, width, H/s, W/s) with s = 8, 4, 2; the kept outputs
         (N, width * len(kept_blocks), H/2, W/2); color map (N, 3, H, W) in [0, 1]
     """
 
@@ -53,7 +54,7 @@ class ConditionEncoder(BaseModule):
         self.down8 = nn.Conv2d(width, width, 3, padding=1)
         self.to_color_map = nn.Conv2d(width, 3, 1)
 
-    def forward(self, inputs: Tensor) -> Tuple[List[Tensor], Tensor, Tensor]:
+    def forward(self, inputs: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
         colors = inputs[:, :3].exp()
         colors = colors / (colors.sum(dim=1, keepdim=True) + 1e-4)
         x = torch.cat([inputs, colors, self.noise_map(colors)], dim=1)
@@ -65,7 +66,7 @@ class ConditionEncoder(BaseModule):
             if index in self.kept_blocks:
                 kept.append(x)
         half = head + self.trunk_conv(x)
-        # The released code activates the feature at 1/4, and by its in-place ReLU only that one.
+        # The released code activates only the feature at 1/4, a side effect of its in-place LeakyReLU.
         quarter = F.leaky_relu(self.down4(F.avg_pool2d(half, 2)), 0.2, inplace=True)
         eighth = self.down8(F.avg_pool2d(quarter, 2))
         color_map = F.interpolate(self.to_color_map(half).to(inputs.dtype).sigmoid(), scale_factor=2)
@@ -73,7 +74,7 @@ class ConditionEncoder(BaseModule):
 
     @staticmethod
     def noise_map(colors: Tensor) -> Tensor:
-        """The larger of the two central differences, which take 0 for what lies outside: (N, 3, H, W) -> the same."""
+        """The larger of the two central differences, with zero padding: (N, 3, H, W) -> (N, 3, H, W)."""
         padded = F.pad(colors, (1, 1, 1, 1))
         vertical = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
         horizontal = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
@@ -82,11 +83,11 @@ class ConditionEncoder(BaseModule):
 
 @MODELS.register_module()
 class LLFlowNet(EnhancementNet):
-    """LLFlow (Wang et al., AAAI 2022): a normalizing flow from normal-light images to latent images, given the low light.
+    """LLFlow (Wang et al., AAAI 2022): a normalizing flow from normal-light to latent images, conditioned on low-light images.
 
-    The latent image of a ground truth is trained to be Gaussian around a color map that is free of illumination. The
-    enhanced image is what the color map itself is decoded to. With SKF, SE modules embed the prior in the three conditions
-    of the flow. The defaults are LLFlow-S; LLFlow-L has width 64, 24 blocks of which 1, 3, 5 and 7 are kept, and 12 steps.
+    The latent image of a ground truth is trained to be Gaussian around an illumination-invariant color map. The enhanced image
+    is decoded from the color map itself. With SKF, SE modules embed the prior in the three conditions of the flow. The defaults
+    are LLFlow-S; LLFlow-L has width 64, 24 blocks of which 1, 3, 5 and 7 are kept, and 12 steps.
 
     Args:
         width (int): Channels of the encoder. Defaults to 32.
@@ -98,11 +99,11 @@ class LLFlowNet(EnhancementNet):
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
-        (N, 6, H, W): log(max(x + 1e-3, 1e-3)) of an image x, then the image equalised, in [0, 1]; H and W multiples of 8 ->
+        (N, 6, H, W): log(max(x + 1e-3, 1e-3)) of an image x, then the equalized image, in [0, 1]; H and W multiples of 8 ->
         image (N, 3, H, W), unclamped; with a ground truth (N, 3, H, W) :class:`FlowOutputs`
 
     Raises:
-        ValueError: If a kept block does not exist, and for inputs of another shape.
+        ValueError: If a kept block does not exist, or the inputs have another shape.
     """
     size_divisor = 8
     input_channels = 6
@@ -113,8 +114,8 @@ class LLFlowNet(EnhancementNet):
                  kept_blocks: Sequence[int] = (1, ),
                  steps: int = 4,
                  hidden: int = 64,
-                 se: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None):
+                 se: dict | None = None,
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if not kept_blocks or any(block not in range(num_blocks) for block in kept_blocks):
             raise ValueError(f'kept_blocks of LLFlowNet is {tuple(kept_blocks)}; choose some of its {num_blocks} blocks, 0 to '
@@ -129,21 +130,21 @@ class LLFlowNet(EnhancementNet):
 
     def forward(self,
                 inputs: Tensor,
-                prior: Optional[SemanticPrior] = None,
-                gt: Optional[Tensor] = None,
+                prior: Prior = None,
+                gt: Tensor | None = None,
                 temperature: float = 0.,
-                decode: bool = False) -> Union[Tensor, FlowOutputs]:
+                decode: bool = False) -> Tensor | FlowOutputs:
         """Enhances a batch of images, or encodes their ground truth.
 
         Args:
-            inputs (Tensor): Log image and equalised image, (N, 6, H, W).
+            inputs (Tensor): Log image and equalized image, (N, 6, H, W).
             prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
             gt (Tensor, optional): Ground truth (N, 3, H, W) in [0, 1], in training.
-            temperature (float): Standard deviation of what is decoded around the color map. Defaults to 0.
-            decode (bool): With a ground truth, also decodes the color map. Defaults to False.
+            temperature (float): Standard deviation of the decoded latent image around the color map. Defaults to 0.
+            decode (bool): Whether to decode the color map as well when a ground truth is given. Defaults to False.
 
         Returns:
-            Tensor or FlowOutputs: The enhanced image, or with a ground truth its latent image.
+            Tensor or FlowOutputs: The enhanced image, or the latent image of the ground truth if there is one.
         """
         conds, color_map = self.condition(inputs, prior)
         if gt is None:
@@ -151,12 +152,12 @@ class LLFlowNet(EnhancementNet):
         latent, logdet = self.flow(gt.contiguous(memory_format=torch.channels_last), conds)
         return FlowOutputs(latent, color_map, logdet, self.flow.inverse(color_map, conds) if decode else None)
 
-    def condition(self, inputs: Tensor, prior: Optional[SemanticPrior] = None) -> Tuple[List[Tensor], Tensor]:
+    def condition(self, inputs: Tensor, prior: Prior = None) -> tuple[list[Tensor], Tensor]:
         """What the flow is conditioned on: three features (N, cond_channels, H/s, W/s), s = 8, 4, 2, and the color map."""
         if inputs.shape[1] != self.input_channels or any(side % self.size_divisor or not side for side in inputs.shape[2:]):
             raise ValueError(f'LLFlowNet was given inputs of shape {tuple(inputs.shape)}, expected (N, 6, H, W): log image and '
-                             f'equalised image, with H and W multiples of {self.size_divisor}')
-        # Convolutions on CPUs are faster in this format (the encoder by 1.4), and all that follows inherits it.
+                             f'equalized image, with H and W multiples of {self.size_divisor}')
+        # Convolutions on CPUs are faster in this format (the encoder 1.4 times), and everything after it inherits the format.
         features, kept, color_map = self.encoder(inputs.contiguous(memory_format=torch.channels_last))
         conds = []
         for index, feature in enumerate(features):
@@ -165,6 +166,6 @@ class LLFlowNet(EnhancementNet):
         return conds, color_map
 
     def decode(self, conds: Sequence[Tensor], color_map: Tensor, temperature: float = 0.) -> Tensor:
-        """An image (N, 3, H, W), unclamped, drawn where ``temperature`` is not 0; the other arguments: :meth:`condition`."""
+        """An image (N, 3, H, W), unclamped, sampled if ``temperature`` is not 0; other arguments as from :meth:`condition`."""
         latent = color_map + temperature * torch.randn_like(color_map) if temperature else color_map
         return self.flow.inverse(latent, conds)

@@ -1,5 +1,3 @@
-from typing import List, Optional, Tuple
-
 import torch
 import torch.nn.functional as F
 from mmengine.model import trunc_normal_init
@@ -8,14 +6,14 @@ from torch import Tensor, nn
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior
 
 
 class IlluminationEstimator(nn.Module):
-    """Estimates an illumination feature, and lights the image up by the map that it yields (Retinexformer, section 3.1).
+    """Estimates an illumination feature, and lights the image up with the map predicted from it (Retinexformer, section 3.1).
 
     Shape:
-        (N, 3, H, W) in [0, 1] -> lit image (N, 3, H, W), illumination feature (N, channels, H, W)
+        (N, 3, H, W) in [0, 1] -> lit-up image (N, 3, H, W), illumination feature (N, channels, H, W)
     """
 
     def __init__(self, channels: int):
@@ -24,17 +22,17 @@ class IlluminationEstimator(nn.Module):
         self.grouped = nn.Conv2d(channels, channels, 5, padding=2, groups=4)
         self.to_map = nn.Conv2d(channels, 3, 1)
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         feature = self.grouped(self.expand(torch.cat([image, image.mean(dim=1, keepdim=True)], dim=1)))
         return image * self.to_map(feature) + image, feature
 
 
 class IlluminationGuidedAttention(nn.Module):
-    """Self-attention among channels whose values are modulated by the illumination feature (IG-MSA, section 3.2).
+    """Channel-wise self-attention whose values are modulated by the illumination feature (IG-MSA, section 3.2).
 
     Args:
         channels (int): Channels of both inputs.
-        heads (int): Heads; each attends within its own share of the channels.
+        heads (int): Attention heads, which split the channels.
 
     Shape:
         feature (N, channels, H, W), illumination (N, channels, H, W) -> (N, channels, H, W)
@@ -66,7 +64,7 @@ class IlluminationGuidedAttention(nn.Module):
 
 
 class IlluminationGuidedBlock(nn.Module):
-    """Illumination-guided attention and a convolutional feed-forward network, each added to its input (IGAB).
+    """Illumination-guided attention and a convolutional feed-forward network, both residual (IGAB).
 
     Shape:
         feature (N, channels, H, W), illumination (N, channels, H, W) -> (N, channels, H, W)
@@ -89,7 +87,7 @@ class IlluminationGuidedBlock(nn.Module):
 
 
 class Level(nn.ModuleList):
-    """The blocks of one resolution: feature, illumination -> feature."""
+    """The blocks at one resolution: feature, illumination -> feature."""
 
     def __init__(self, channels: int, heads: int, blocks: int):
         super().__init__(IlluminationGuidedBlock(channels, heads) for _ in range(blocks))
@@ -102,12 +100,12 @@ class Level(nn.ModuleList):
 
 @MODELS.register_module()
 class RetinexformerNet(EnhancementNet):
-    """Retinexformer (Cai et al., ICCV 2023): lights an image up, then restores it by a transformer that knows the illumination.
+    """Retinexformer (Cai et al., ICCV 2023): lights an image up, then restores it with an illumination-guided transformer.
 
-    With SKF the SE modules stand behind the bottleneck and behind each level of the decoder.
+    With SKF the SE modules follow the bottleneck and each level of the decoder.
 
     Args:
-        channels (int): Width at full resolution, a multiple of 4; it doubles with every level. Defaults to 40.
+        channels (int): Width at full resolution, a multiple of 4; it doubles at each level. Defaults to 40.
         blocks (Sequence[int]): Blocks of each level, fine to coarse; the last is the bottleneck. Defaults to (1, 2, 2).
         se (dict, optional): SE modules, coarse to fine: at 1/4, 1/2 and 1/1 for three levels (see :class:`SEModuleList`).
             Defaults to None.
@@ -119,9 +117,9 @@ class RetinexformerNet(EnhancementNet):
 
     def __init__(self,
                  channels: int = 40,
-                 blocks: Tuple[int, ...] = (1, 2, 2),
-                 se: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None):
+                 blocks: tuple[int, ...] = (1, 2, 2),
+                 se: dict | None = None,
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         *sizes, bottom = [(channels * 2**i, 2**i, number) for i, number in enumerate(blocks)]
         self.size_divisor = 2**len(sizes)
@@ -145,7 +143,7 @@ class RetinexformerNet(EnhancementNet):
             if isinstance(module, nn.Linear):
                 trunc_normal_init(module, std=0.02)
 
-    def forward(self, inputs: Tensor, prior: Optional[SemanticPrior] = None) -> Tensor:
+    def forward(self, inputs: Tensor, prior: Prior = None) -> Tensor:
         """Enhances a batch of images.
 
         Args:
@@ -157,7 +155,7 @@ class RetinexformerNet(EnhancementNet):
         """
         lit, illumination = self.estimator(inputs)
         x = self.shallow(lit)
-        skips: List[Tuple[Tensor, Tensor]] = []
+        skips: list[tuple[Tensor, Tensor]] = []
         for level, down, illumination_down in zip(self.encoder, self.downs, self.illumination_downs):
             x = level(x, illumination)
             skips.append((x, illumination))

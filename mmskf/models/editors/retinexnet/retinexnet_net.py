@@ -1,4 +1,4 @@
-from typing import Optional, Tuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,11 @@ from mmskf.structures import Prior, Relighting, SemanticPrior
 
 from ..retinex_generator import RetinexGenerator, start_as_tensorflow
 
+PaddingMode = Literal['zeros', 'reflect', 'replicate', 'circular']
+
 
 class DecomNet(nn.Module):
-    """Takes an image apart into reflectance and illumination.
+    """Decomposes an image into reflectance and illumination.
 
     Args:
         padding_mode (str): Of the convolutions.
@@ -22,13 +24,13 @@ class DecomNet(nn.Module):
         (N, 3, H, W) in [0, 1] -> (N, 3, H, W), (N, 1, H, W), both in (0, 1)
     """
 
-    def __init__(self, padding_mode: str = 'zeros'):
+    def __init__(self, padding_mode: PaddingMode = 'zeros'):
         super().__init__()
         self.shallow = nn.Conv2d(4, 64, 9, padding=4, padding_mode=padding_mode)
         self.convs = nn.ModuleList(nn.Conv2d(64, 64, 3, padding=1, padding_mode=padding_mode) for _ in range(5))
         self.head = nn.Conv2d(64, 4, 3, padding=1, padding_mode=padding_mode)
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         x = self.shallow(torch.cat([image.amax(dim=1, keepdim=True), image], dim=1))
         for conv in self.convs:
             x = F.relu(conv(x))
@@ -37,7 +39,7 @@ class DecomNet(nn.Module):
 
 
 class RelightNet(nn.Module):
-    """Finds the illumination of a well-lit image of the same scene ("Enhance-Net" in the paper).
+    """Predicts the illumination of a well-lit image of the same scene ("Enhance-Net" in the paper).
 
     Args:
         form (str): As in :class:`RetinexNet`.
@@ -49,19 +51,19 @@ class RelightNet(nn.Module):
         reflectance (N, 3, H, W), illumination (N, 1, H, W) -> (N, 1, H, W), unbounded
     """
 
-    def __init__(self, form: str, padding_mode: str = 'zeros', se: Optional[dict] = None):
+    def __init__(self, form: str, padding_mode: PaddingMode = 'zeros', se: dict | None = None):
         super().__init__()
         self.concat = form == 'port'
 
-        def conv(inputs, outputs=64, kernel=3, padding=1):
+        def conv(inputs: int, outputs: int = 64, kernel: int = 3, padding: int = 1) -> nn.Conv2d:
             return nn.Conv2d(inputs, outputs, kernel, padding=padding, padding_mode=padding_mode)
 
-        def down():
-            if form == 'tf':  # Pads an even side at its end only, unlike PyTorch: else the grid is off by one pixel.
+        def down() -> nn.Conv2d:
+            if form == 'tf':  # Pads an even side only at its end, unlike PyTorch; otherwise the grid is off by one pixel.
                 return Conv2dAdaptivePadding(64, 64, 3, stride=2)
             return nn.Conv2d(64, 64, 3, stride=2, padding=1, padding_mode=padding_mode)
 
-        # The port pads around the 1x1 convolution and not around the last one.
+        # The port pads the input of the 1x1 convolution but not that of the last one.
         padding = 1 if form == 'port' else 0
         self.shallow = conv(4)
         self.downs = nn.ModuleList(down() for _ in range(3))
@@ -70,7 +72,7 @@ class RelightNet(nn.Module):
         self.fusion = conv(192, kernel=1, padding=padding)
         self.head = conv(64, 1, padding=1 - padding)
 
-    def forward(self, reflectance: Tensor, illumination: Tensor, prior: Optional[SemanticPrior] = None) -> Tensor:
+    def forward(self, reflectance: Tensor, illumination: Tensor, prior: SemanticPrior | None = None) -> Tensor:
         x = self.shallow(torch.cat([reflectance, illumination], dim=1))
         skips = []
         for down in self.downs:
@@ -90,28 +92,28 @@ class RelightNet(nn.Module):
 class RetinexNet(RetinexGenerator):
     """RetinexNet (Wei et al., BMVC 2018): decomposes an image and relights it, S = R * I_delta.
 
-    With SKF the SE modules stand in the decoder of the relight net, which is trained last.
+    With SKF the SE modules are in the decoder of the relight net, which is trained last.
 
     Args:
-        form (str): 'tf' adds the skips, as the authors' code; 'port' concatenates them, as the PyTorch ports.
+        form (str): 'tf' adds the skip connections, as in the authors' code; 'port' concatenates them, as in the PyTorch ports.
             Defaults to 'tf'.
-        padding_mode (str): Of the convolutions of the port, whose code says 'replicate'; PyTorch 1.1, which it was written
+        padding_mode (str): Padding of the port's convolutions. Its code says 'replicate', but PyTorch 1.1, which it was written
             for, ignored that and padded with 'zeros'. Defaults to 'zeros'.
         se (dict, optional): SE modules at 1/4, 1/2 and 1/1 (see :class:`SEModuleList`). Defaults to None.
         denoise (float, optional): As in :class:`RetinexGenerator`. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
-        ValueError: If a choice does not exist.
+        ValueError: If a choice is unknown.
     """
     stages = ('decom', 'relight')
 
     def __init__(self,
                  form: str = 'tf',
-                 padding_mode: str = 'zeros',
-                 se: Optional[dict] = None,
-                 denoise: Optional[float] = None,
-                 init_cfg: Optional[dict] = None):
+                 padding_mode: PaddingMode = 'zeros',
+                 se: dict | None = None,
+                 denoise: float | None = None,
+                 init_cfg: dict | None = None):
         super().__init__(denoise, init_cfg)
         if form not in ('tf', 'port'):
             raise ValueError(f"form={form!r}: choose 'tf' or 'port'")
@@ -122,18 +124,19 @@ class RetinexNet(RetinexGenerator):
         if form == 'tf':
             start_as_tensorflow(self)
 
-    def enhance(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor]) -> Relighting:
-        """Testing; the ground truth is not looked at."""
-        outputs = self.relit(*self.decom(inputs), prior)
+    def enhance(self, inputs: Tensor, prior: Prior, gt: Tensor | None) -> Relighting:
+        """Testing; the ground truth is not used."""
+        reflectance, illumination = self.decom(inputs)
+        outputs = self.relit(reflectance, illumination, prior)
         return outputs._replace(image=self.denoised(outputs.reflectance) * outputs.illumination)
 
     def train_relight(self, inputs: Tensor, gt: Tensor, prior: Prior) -> Relighting:
-        """The second stage, which semantics guide."""
+        """The second stage, guided by semantics."""
         with torch.no_grad():
-            parts = self.decom(inputs)
-        return self.relit(*parts, prior)
+            reflectance, illumination = self.decom(inputs)
+        return self.relit(reflectance, illumination, prior)
 
     def relit(self, reflectance: Tensor, illumination: Tensor, prior: Prior) -> Relighting:
-        """R and I of a dark image -> the image in another light."""
+        """R and I of a low-light image -> the relit image."""
         illumination = self.relight(reflectance, illumination, self.ask(prior, reflectance))
         return Relighting(reflectance * illumination, reflectance, illumination)

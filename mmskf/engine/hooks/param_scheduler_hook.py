@@ -1,0 +1,53 @@
+from mmengine.hooks import ParamSchedulerHook as BaseParamSchedulerHook
+from mmengine.hooks.param_scheduler_hook import DATA_BATCH
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from mmskf.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ParamSchedulerHook(BaseParamSchedulerHook):
+    """mmengine's, for schedules by epoch in a training that is counted in iterations, too.
+
+    mmengine takes such a training for one epoch, whatever its length, so that schedules with ``by_epoch=True`` never act there;
+    and those that it converts by ``convert_to_iter_based`` change in every iteration.
+
+    Args:
+        epoch_length (int, optional): Iterations of an epoch. Defaults to None: epochs are those of the training loop.
+
+    Raises:
+        ValueError: If an epoch would have no iteration; at the start of the training, if there are schedules that would never
+            act.
+    """
+
+    def __init__(self, epoch_length: int | None = None):
+        if epoch_length is not None and epoch_length < 1:
+            raise ValueError(f'ParamSchedulerHook: epoch_length={epoch_length!r}, choose 1 or more iterations')
+        self.epoch_length = epoch_length
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuses schedules that would never act."""
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
+            return
+        schedulers = runner.param_schedulers or []
+        for scheduler in schedulers if isinstance(schedulers, list) else sum(schedulers.values(), []):
+            if not scheduler.by_epoch or getattr(scheduler, 'need_val_args', False):  # the latter act after validations
+                continue
+            name = f'param_scheduler: {type(scheduler).__name__} goes by epoch, and this training is counted in iterations'
+            if self.epoch_length is None:
+                raise ValueError(f'{name}: set by_epoch=False in it, or say how many of them an epoch has by '
+                                 'default_hooks.param_scheduler.epoch_length')
+            if scheduler.end <= 1:
+                raise ValueError(f'{name}: set its end, the number of the epoch that it ends with')
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
+                         outputs: dict | None = None) -> None:
+        """Schedules by iteration act in every one, those by epoch after the last one of an epoch."""
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        if self.epoch_length and self.every_n_train_iters(runner, self.epoch_length):
+            super().after_train_epoch(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Schedules by epoch act, if epochs are those of the training loop."""
+        if self.epoch_length is None:
+            super().after_train_epoch(runner)
