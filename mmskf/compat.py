@@ -3,6 +3,7 @@
 Each fix is one function that says why it exists and does nothing where it is not needed. :func:`apply_all` runs when ``mmskf``
 is imported, before any part of mmagic or mmsegmentation. The rest of the package does not depend on these details.
 """
+import functools
 import importlib
 import importlib.util
 import os
@@ -13,13 +14,17 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
+import mmengine.config
+import mmengine.hub
 import numpy as np
 import torch
 from mmengine import fileio
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.runner import checkpoint
+from mmengine.runner import activation_checkpointing, checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmengine.utils import digit_version
+from mmengine.utils import digit_version, get_installed_path
+from torch.utils import checkpoint as torch_checkpoint
 
 from mmskf.utils.files import AtomicLocalBackend
 from mmskf.weights import load_from_local, load_url
@@ -139,6 +144,36 @@ def write_files_whole() -> None:
     fileio.register_backend('local', AtomicLocalBackend, force=True, prefixes='')
 
 
+def checkpoint_activations_of_any_input() -> None:
+    """mmengine's ``activation_checkpointing`` takes PyTorch's older kind, by which a module whose inputs need no gradient gives
+    none to its weights: they would never be trained. Nor does it take keywords.
+    """
+
+    def wrap_forward(forward: Callable) -> Callable:
+
+        @functools.wraps(forward)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return torch_checkpoint.checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+        return wrapper
+
+    activation_checkpointing.wrap_forward = wrap_forward
+
+
+def find_own_configs() -> None:
+    """mmengine finds the configs of a list of packages, by ``'mmseg::...'``, and takes an editable install for a folder in
+    site-packages.
+    """
+    MODULE2PACKAGE['mmskf'] = 'mmskf'
+    for module in (mmengine.config.config, mmengine.hub.hub):
+        module.get_installed_path = _installed_path
+
+
+def _installed_path(package: str) -> str:
+    """The folder of a package, as ``mmengine.utils.get_installed_path`` has it, but for this one."""
+    return os.path.dirname(os.path.abspath(__file__)) if package == 'mmskf' else get_installed_path(package)
+
+
 def apply_all() -> None:
     """Applies all fixes that act at import time, in the order of their dependencies."""
     require_safe_torch()
@@ -150,3 +185,5 @@ def apply_all() -> None:
     allow_training_state_in_checkpoints()
     load_checkpoints_safely()
     write_files_whole()
+    checkpoint_activations_of_any_input()
+    find_own_configs()

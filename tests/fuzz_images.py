@@ -1,10 +1,11 @@
-"""Fuzzed image files through ``mmskf enhance``: nothing ends the batch, nothing is answered by a traceback, nothing goes wrong silently.
+"""Fuzzed image files through ``mmskf enhance``: nothing ends the batch, no answer is a traceback, nothing goes wrong silently.
 
     python tests/fuzz_images.py [COUNT] [SEED]
 
 Every file is one of a kind: damaged (truncated, bits flipped, bytes put in or taken out, a header that claims a huge size),
 unusual but sound (odd modes, 1x1, 5000x3, a wrong ending), or no image at all; names have blanks, line breaks, other scripts, a
-leading dash. What is sound has to come out as its pixels say; what is damaged has to fail by name, or to come out in the right size.
+leading dash. What is sound has to come out as its pixels say; what is damaged has to fail by name, or to come out in the right
+size.
 """
 import contextlib
 import io
@@ -28,8 +29,8 @@ FORMATS = ('PNG', 'JPEG', 'TIFF', 'WEBP', 'BMP', 'GIF', 'PPM', 'JPEG2000', 'AVIF
 LOSSLESS = ('PNG', 'TIFF', 'BMP', 'PPM', 'TGA')
 CHECKED = ('PNG', )  # with checksums: what is damaged cannot come out with other pixels
 ENDINGS = ('.png', '.jpg', '.JPG', '.tif', '.webp', '.bmp', '.gif', '.ppm', '.jp2', '.avif', '.tga', '.Jpeg')
-NAMES = ('photo', 'a photo', 'line\nbreak', 'тень', '夜景', 'émoji 🌙', '-dash', '--help', 'per%cent', "quo'te", 'dou"ble', 'tab\there',
-         'x' * 180, '...', '[1]', '*star*', '$HOME', 'a;b', 'back\\slash', 'ends.png')
+NAMES = ('photo', 'a photo', 'line\nbreak', 'тень', '夜景', 'émoji 🌙', '-dash', '--help', 'per%cent', "quo'te", 'dou"ble',
+         'tab\there', 'x' * 180, '...', '[1]', '*star*', '$HOME', 'a;b', 'back\\slash', 'ends.png')
 MODES = ('1', 'L', 'P', 'LA', 'RGBA', 'CMYK', 'I;16', 'F', 'I')
 
 
@@ -126,11 +127,13 @@ def make_case(rng, number):
         ending, content = huge_header(rng)
         return Case(kind, name + ending, content, fails=True)
     if kind == 'stranger':
-        text = rng.choice(['<html>404</html>', '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', '%PDF-1.4', '', 'hello', '\0' * 200])
+        text = rng.choice(['<html>404</html>', '%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', '%PDF-1.4', '', 'hello',
+                           '\0' * 200])
         return Case(kind, name + ending, text.encode(), fails=True)
     if kind == 'mode':
         mode, form, picture_, pixels = odd_mode(rng, image)
-        return Case(f'mode {mode}', name + ('.png' if form == 'PNG' else '.tif'), encode(picture_, form), pixels, fails=pixels is None)
+        ending = '.png' if form == 'PNG' else '.tif'
+        return Case(f'mode {mode}', name + ending, encode(picture_, form), pixels, fails=pixels is None)
     form = str(rng.choice(LOSSLESS))
     if kind == 'size':
         height, width = ((1, 1), (3, 5000), (5000, 3), (1, 70), (2, 2))[rng.integers(5)]

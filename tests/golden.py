@@ -95,6 +95,6 @@ class Golden:
         difference = np.abs(value - expected)
         if 'allowed_mismatch_fraction' in spec:
             assert (difference > 0).mean() <= spec['allowed_mismatch_fraction'], f'{name} of {case}'
-        if 'atol' in spec:
+        else:
             excess = difference - spec['atol'] - spec.get('rtol', 0) * np.abs(expected)
             assert excess.max() <= 0, f'{name} of {case}: off by {difference.max():.3g}, {excess.max():.3g} too much'

@@ -1,14 +1,20 @@
 import pickle
+from pathlib import Path
 
 import mmcv.ops
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.hub import get_config, get_model
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner import checkpoint
+from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
 from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
 
 from mmskf import compat
+from mmskf.registry import MODELS
 
 
 class RunsCode:
@@ -80,3 +86,37 @@ def test_urls_are_loaded_safely(tmp_path, monkeypatch):
     with pytest.raises(pickle.UnpicklingError):
         CheckpointLoader.load_checkpoint('torchvision://resnet18', map_location='cpu')
     assert not victim.exists()
+
+
+def test_checkpointed_activations_train_the_same(tmp_path):
+    """Also the first module, whose input is an image and needs no gradient, and one that is called with keywords."""
+
+    class First(nn.Conv2d):
+
+        def forward(self, image, *, scale):
+            return super().forward(image) * scale
+
+    class Net(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = First(3, 4, 3), nn.Conv2d(4, 3, 3)
+
+        def forward(self, image):
+            return self.second(self.first(image, scale=2.))
+
+    net, image = Net(), torch.rand(1, 3, 8, 8)
+    weights = list(net.parameters())
+    expected = torch.autograd.grad(net(image).square().sum(), weights)
+    turn_on_activation_checkpointing(net, ['first', 'second'])
+    assert all(map(torch.equal, torch.autograd.grad(net(image).square().sum(), weights), expected))
+
+
+def test_own_configs_are_found_from_anywhere(tmp_path):
+    """By mmengine's name for configs of a package, in a base, and for a model that is built of it."""
+    (tmp_path / 'config.py').write_text("_base_ = 'mmskf::baseline/drbn_lol.py'\ntrain_cfg = dict(max_iters=7)\n")
+    own = Config.fromfile(tmp_path / 'config.py')
+    assert own.train_cfg.max_iters == 7
+    assert Path(compat.__file__).parent in Path(get_config('mmskf::baseline/drbn_lol.py').filename).parents
+    models = get_model('mmskf::baseline/drbn_lol.py'), MODELS.build(own.model)
+    assert [sum(weight.numel() for weight in model.parameters()) for model in models] == 2 * [557_668]

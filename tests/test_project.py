@@ -1,5 +1,6 @@
 """What stands in several places of the project agrees, and what is built from it is complete."""
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -85,13 +86,21 @@ def test_what_is_imported_is_required(files, folders):
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    source, out = tmp_path_factory.mktemp('source') / 'mmskf', tmp_path_factory.mktemp('wheel')
+def source(tmp_path_factory):
+    """A checkout, as far as it is needed for an installation, in a folder called mmskf."""
+    source = tmp_path_factory.mktemp('source') / 'mmskf'
     source.mkdir()
     for name in ('LICENSE', 'MANIFEST.in', 'README.md', 'model-index.yml', 'pyproject.toml', 'setup.py'):
         shutil.copy(ROOT / name, source)
     for name in ('configs', 'mmskf', 'requirements', 'tools'):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns('.mim', '__pycache__'))
+        shutil.copytree(ROOT / name, source / name, symlinks=True,
+                        ignore=shutil.ignore_patterns('__pycache__'))
+    return source
+
+
+@pytest.fixture(scope='module')
+def wheel(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp('wheel')
     command = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps', '--no-build-isolation', '--no-index']
     subprocess.run([*command, '--wheel-dir', str(out), str(source)], check=True)
     with zipfile.ZipFile(next(out.glob('*.whl'))) as archive:
@@ -105,6 +114,24 @@ def test_the_wheel_is_complete(wheel):
             if path.is_file() and not {'.mim', '__pycache__'} & set(path.parts):
                 assert prefix + path.relative_to(ROOT).as_posix() in names
     assert 'mmskf/.mim/model-index.yml' in names
+
+
+def test_an_editable_install_is_found_from_the_parent_folder(source, tmp_path):
+    """Where the checkout is a folder called mmskf that is no package; and by `mim`, which looks beside the metadata."""
+    build = 'from setuptools import build_meta; import sys; build_meta.build_editable(sys.argv[1])'
+    subprocess.run([sys.executable, '-c', build, str(tmp_path)], cwd=source, check=True, capture_output=True)
+    site = tmp_path / 'site'
+    with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as archive:
+        archive.extractall(site)
+    code = ("import importlib.util, pkg_resources, site, sys; sys.path = [p for p in sys.path if 'mmskf' not in p]; "
+            f"site.addsitedir({str(site)!r}); print(importlib.util.find_spec('mmskf').origin); "
+            "pkg_resources.working_set.add_entry(sys.argv[1]); "
+            "print(next(pkg_resources.find_distributions(sys.argv[1])).get_metadata('top_level.txt').splitlines()[0])")
+    found = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(site)], cwd=source.parent, check=True,
+                           capture_output=True, text=True, env={'PATH': os.environ['PATH']}).stdout.split()
+    assert found == [str(source / 'mmskf' / '__init__.py'), str(source / 'mmskf')]
+    linked = {path.name for path in (source / 'mmskf' / '.mim').iterdir() if path.exists()}
+    assert linked == {'configs', 'tools', 'model-index.yml'}
 
 
 def test_the_wheel_says_what_it_needs(wheel):

@@ -115,7 +115,8 @@ class AsReleased(Hook):
         model.double()
         model.data_preprocessor.to(torch.float32)
         model.data_preprocessor.forward = partial(in_float64, model.data_preprocessor.forward)
-        self.start = {name: weight.detach().clone() for name, weight in model.generator.named_parameters() if name in self.trained}
+        self.start = {name: weight.detach().clone()
+                      for name, weight in model.generator.named_parameters() if name in self.trained}
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         wrapper = runner.optim_wrapper

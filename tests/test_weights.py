@@ -50,7 +50,7 @@ def scripted(path):
     (lambda path: torch.save(dict(state_dict={}), path), 'holds no weights: the dict in it is empty'),
     (lambda path: torch.save(dict(epoch=3, model=dict(a=torch.zeros(1))), path),
      "'epoch' is a int, not a tensor. The weights may be what is under 'model'"),
-    (lambda path: torch.save(dict(iter=3, optimizers=[], schedulers=[]), path), 'state of a training without its model'),
+    (lambda path: torch.save(dict(iter=3, optimizers=[], schedulers=[]), path), 'training state without its model'),
     (lambda path: torch.save({1: torch.zeros(1)}, path), '1 is a Tensor, not a tensor|holds more than weights: 1'),
     (lambda path: torch.save(dict(a=torch.tensor([1., torch.nan])), path), 'a in it has 1 of 2 numbers that are NaN or infinite'),
     (lambda path: torch.save(dict(a=torch.tensor(torch.inf)), path), 'a in it has 1 of 1 numbers'),

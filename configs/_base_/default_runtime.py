@@ -36,14 +36,11 @@ resume = False
 # What all data loaders have in common: a method adds its pipeline and batch size, a data set its folders.
 train_dataloader = dict(
     num_workers=4,
-    persistent_workers=True,
-    drop_last=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(type='EnhancementDataset'))
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
-    persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='EnhancementDataset', test_mode=True))
 test_dataloader = val_dataloader

@@ -60,7 +60,6 @@ dataset = dict(
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,
-    persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(data_prefix=dict(img_path='train', seg_map_path='trainannot'), pipeline=train_pipeline, **dataset))
 val_dataloader = dict(

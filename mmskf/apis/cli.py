@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
-from mmskf.engine.launch import prepare_launch_without_gpu
+from mmskf.engine.launch import prepare_launch
 
 from .config import load_config, use_amp
 
@@ -27,6 +27,7 @@ def runner_config(args: Namespace) -> Config:
     Raises:
         FileNotFoundError, KeyError: As :func:`load_config`.
         RuntimeError: If the launcher needs GPUs and there are none.
+        ValueError: If ``efficient_conv_bn_eval`` is asked for, which is not for these models.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
@@ -34,5 +35,8 @@ def runner_config(args: Namespace) -> Config:
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     if args.amp:
         use_amp(cfg)
-    prepare_launch_without_gpu(cfg)
+    if cfg.get('efficient_conv_bn_eval'):
+        raise ValueError('efficient_conv_bn_eval: the only BatchNorms in eval mode during training are those of the knowledge '
+                         'bank, and torch.fx cannot trace its HRNet. Set model.skb.fuse_conv_bn=True instead')
+    prepare_launch(cfg)
     return cfg

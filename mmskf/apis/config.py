@@ -2,15 +2,19 @@
 import difflib
 import fnmatch
 import inspect
+import re
 import warnings
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Union
 
 import mmengine
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.optim import _ParamScheduler
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
+from torch.utils.data import DataLoader
 
 from mmskf import registry
 from mmskf.datasets import unpaired_tests
@@ -24,10 +28,13 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 MODEL_FOLDERS = ('baseline', 'skf', 'simple')
 # Fields of optim_wrapper that are for its constructor.
 OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', *PARTS}
+# Fields without a type -> what takes their content.
+TAKEN_BY: Dict[str, Callable] = {
+    'compile': torch.compile, 'custom_imports': import_modules_from_strings, 'randomness': Runner.set_randomness}
 
 
 def config_root() -> Path:
-    """The folder of the configs: beside the package in a checkout, inside it (``.mim``) where it was installed."""
+    """The folder of the configs: inside the package where mmengine looks for them, too; in a checkout that is a link."""
     installed = PACKAGE / '.mim' / 'configs'
     return installed if installed.is_dir() else PACKAGE.parent / 'configs'
 
@@ -93,14 +100,21 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 
     Raises:
         FileNotFoundError: Without such a config.
+        ImportError: If a module of ``custom_imports`` cannot be imported.
         KeyError: If an option names a field that does not exist, or an item of a list that could be several.
     """
     cfg = Config.fromfile(find_config(name))
+    options = options or {}
+    imports = {option: value for option, value in options.items() if option.partition('.')[0] == 'custom_imports'}
+    if imports:  # the other options may be about what these modules register
+        check_options(cfg, imports)
+        merge_options(cfg, imports)
+        import_modules_from_strings(**cfg.custom_imports)
     # A default scope left by other code of this process would hide the config's.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmskf')):
-        check_options(cfg, options or {})
+        check_options(cfg, options)
     init_default_scope(cfg.get('default_scope', 'mmskf'))
-    merge_options(cfg, options or {})
+    merge_options(cfg, options)
     if data_root is not None:
         for dataset in datasets(cfg):
             dataset.data_root = str(data_root)
@@ -169,14 +183,15 @@ def use_unpaired(cfg: Config, root: Union[str, Path]):
 def check_options(cfg: Config, options: dict):
     """Refuses options that name a field which is neither in the config nor taken by the type that it would configure.
 
-    What is configured by a dict without ``type`` cannot be known and is let through.
+    What a dict without ``type`` may hold is known for the Runner itself, data loaders and the fields ``TAKEN_BY``; else it is
+    let through.
 
     Raises:
         KeyError: Naming the option, and the fields there are.
     """
     for option in options:
         names = option.split('.')
-        known, node = _fields_of_runner(), cfg
+        known, node, field = _fields_of_runner(), cfg, ''
         if names[0] in cfg and names[0] not in known:
             raise KeyError(f'--cfg-options {option}: {names[0]!r} is only a name inside the config file, and was '
                            'copied when that was read. Change the field that it went to, such as model.skb.checkpoint or '
@@ -188,21 +203,37 @@ def check_options(cfg: Config, options: dict):
                 except KeyError as error:
                     raise KeyError(f'--cfg-options {option}: {error.args[0]}') from None
             elif node is not None and name in node:
-                node, known = node[name], None
+                node, known, field = node[name], None, name
             else:
-                known = known or _fields_of_type(node)
+                known = known or _fields_of(field, node)
                 if known is not None and name not in known:
                     close = difflib.get_close_matches(name, known, n=3) or sorted(known)
                     raise KeyError(f'--cfg-options {option}: there is no field {name!r} here. '
                                    f'Did you mean {" or ".join(close)}?')
-                break
+                node, known, field = None, None, name
 
 
-def _fields_of_runner():
-    return {*inspect.signature(Runner.__init__).parameters, 'auto_scale_lr'} - {'self'}
+def _arguments(function: Callable) -> Set[str]:
+    return {*inspect.signature(function).parameters} - {'self'}
 
 
-def _fields_of_type(node):
+def _fields_of_runner() -> Set[str]:
+    """What the Runner takes, what it looks up in its config besides, and what is read with the config."""
+    looked_up = re.findall(r"self\.cfg\.get\(\s*'(\w+)'", inspect.getsource(Runner))
+    return {*_arguments(Runner.__init__), *looked_up, 'custom_imports'} - {'cfg'}
+
+
+def _fields_of(field: str, node: Any) -> Optional[Set[str]]:
+    """What may stand in a node that is the value, or an item of the value, of a field; None where that cannot be known."""
+    if field.endswith('dataloader'):
+        own = re.findall(r"dataloader_cfg\.pop\(\s*'(\w+)'", inspect.getsource(Runner.build_dataloader))
+        return {*own, *_arguments(DataLoader.__init__)}
+    if field in TAKEN_BY:
+        return _arguments(TAKEN_BY[field])
+    return _fields_of_type(node)
+
+
+def _fields_of_type(node: Any) -> Optional[Set[str]]:
     """Names of the arguments that the type of a config node takes; None where that cannot be known."""
     if not isinstance(node, dict) or not isinstance(node.get('type'), str):
         return None
@@ -213,6 +244,8 @@ def _fields_of_type(node):
     else:
         return None
     fields = set(node) | (OF_CONSTRUCTOR if 'optimizer' in node else set())
+    if issubclass(cls, _ParamScheduler):
+        fields.add('convert_to_iter_based')  # for the function that builds schedules
     for base in cls.__mro__:
         if '__init__' in vars(base):
             parameters = inspect.signature(base.__init__).parameters.values()

@@ -326,8 +326,8 @@ class SKFInferencer(BaseInferencer):
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in OUT_OF_MEMORY):
                 height, width = results[0].photo.pixels.shape[:2]
-                raise MemoryError(f'The memory is not enough for {width}x{height} pixels: enhance it in smaller tiles, by a smaller '
-                                  f'max_pixels (--max-pixels), now {self._tile_pixels or "without limit"}') from error
+                raise MemoryError(f'The memory is not enough for {width}x{height} pixels: enhance it in smaller tiles, by a '
+                                  f'smaller max_pixels (--max-pixels), now {self._tile_pixels or "without limit"}') from error
             raise
         return [to_float_rgb(output) for output in outputs]
 
@@ -411,7 +411,10 @@ _side_by_side = side_by_side  # the picture, beside the option of that name
 
 def _is_single(inputs: Any, sources: Sequence[Source]) -> bool:
     """Whether one file or array was given, and not several, a folder or a pattern that finds some."""
-    return len(sources) == 1 and (sources[0].given is inputs or (isinstance(inputs, (str, Path)) and sources[0].given == str(inputs)))
+    if len(sources) != 1:
+        return False
+    given = sources[0].given
+    return given is inputs or (isinstance(inputs, (str, Path)) and given == str(inputs))
 
 
 def _size(result: Result) -> Optional[Tuple[int, ...]]:

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-DESCRIPTION = '''Makes dark photos bright. Give photos, folders of photos (all folders in them are searched, too), or patterns such as
-"Photos/*.jpg"; the results go into the folder OUT, under the same names and in the same folders, in the same format, with the
-camera's data (EXIF) and transparency. Your photos themselves are never changed.'''
+DESCRIPTION = '''Makes dark photos bright. Give photos, folders of photos (all folders in them are searched, too), or patterns
+such as "Photos/*.jpg"; the results go into the folder OUT, under the same names and in the same folders, in the same format,
+with the camera's data (EXIF) and transparency. Your photos themselves are never changed.'''
 EXAMPLES = '''examples:
   mmskf enhance night.jpg -o bright
   mmskf enhance Photos -o bright --side-by-side
@@ -18,7 +18,8 @@ EXAMPLES = '''examples:
   mmskf enhance Photos -o bright --model drbn_skf_lol --weights drbn_skf.pth
 
 Names that begin with a dash go behind --, as in: mmskf enhance -o bright -- -night.jpg
-The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do or the call was wrong.'''
+The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do
+or the call was wrong.'''
 
 
 def class_strength(text: str) -> tuple[str, float]:

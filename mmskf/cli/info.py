@@ -1,7 +1,7 @@
 """``mmskf info``: what a model is and needs."""
 import argparse
 import json
-from typing import Any
+from typing import Any, cast
 
 DESCRIPTION = 'Tells what a model is, what it needs, and which classes its knowledge bank tells apart.'
 
@@ -19,6 +19,7 @@ def facts(name: str) -> dict[str, Any]:
     from mmskf.apis import find_config, init_model
     from mmskf.apis.config import model_index
     from mmskf.apis.inferencer import DEFAULT_BANK
+    from mmskf.models import EnhancementNet
     from mmskf.models.skb.class_names import class_names
 
     from .list_models import weights_of
@@ -26,15 +27,16 @@ def facts(name: str) -> dict[str, Any]:
     config = find_config(name)
     indexed = next((model for model in model_index() if model['Name'] == config.stem), None)
     model = init_model(name)
+    generator = cast(EnhancementNet, model.generator)
     data = indexed['Metadata'] if indexed else {}
     found: dict[str, Any] = {'model': name, 'config': str(config)}
     if indexed:
         found.update({'method': data['Model'], 'trained on': data['Training Data'], 'weights': weights_of(indexed)})
-    se = sum(weight.numel() for module in model.generator.se_modules for weight in module.parameters())
-    found['parameters'] = sum(weight.numel() for weight in model.generator.parameters())
+    se = sum(weight.numel() for module in generator.se_modules for weight in module.parameters())
+    found['parameters'] = sum(weight.numel() for weight in generator.parameters())
     if se:
         found['of these in SE modules'] = se
-    found['in tiles from'] = f'{model.generator.max_pixels:,} pixels' if model.generator.max_pixels else 'never'
+    found['in tiles from'] = f'{generator.max_pixels:,} pixels' if generator.max_pixels else 'never'
     bank = getattr(model, 'skb', None)
     found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} tells what is in a photo'
     if bank is not None:

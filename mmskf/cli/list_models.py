@@ -5,8 +5,8 @@ import json
 import sys
 from typing import Any
 
-DESCRIPTION = '''Lists the models. Those that need no weights work at once; the others need a checkpoint, which "mmskf enhance" is given
-with --weights.'''
+DESCRIPTION = '''Lists the models. Those that need no weights work at once; the others need a checkpoint, which "mmskf enhance" is
+given with --weights.'''
 
 
 def add_parser(commands: Any) -> None:

@@ -4,7 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TextIO
 
 from mmengine.logging import MMLogger
 
@@ -24,7 +24,8 @@ EXAMPLES = '''examples:
   mmskf score bright                             how natural the results look, as a number
 
 "mmskf enhance --help" explains all settings. Your photos themselves are never changed.
-The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do or the call was wrong.'''
+The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do
+or the call was wrong.'''
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,7 +69,8 @@ def main(args: list[str] | None = None) -> int:
             handler.setFormatter(formatter)
 
 
-def _say_warning(message: Any, category: Any, *rest: Any) -> None:
+def _say_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+                 line: str | None = None) -> None:
     """Warnings for the user in one line; those for programmers are left out."""
     if issubclass(category, UserWarning):
         print(f'mmskf: {message}', file=sys.stderr)

@@ -10,9 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-DESCRIPTION = '''Scores images. Without references: NIQE, how natural an image looks (lower is better). With references, the same scenes in
-good light: also PSNR and SSIM (higher is better) and LPIPS (lower is better; it needs the weights of AlexNet, see docs/metrics.md).
-An image and its reference have the same name, but for the ending, in the same folder below IMAGES and REFERENCES.'''
+DESCRIPTION = '''Scores images. Without references: NIQE, how natural an image looks (lower is better). With references, the same
+scenes in good light: also PSNR and SSIM (higher is better) and LPIPS (lower is better; it needs the weights of AlexNet, see
+docs/metrics.md). An image and its reference have the same name, but for the ending, in the same folder below
+IMAGES and REFERENCES.'''
 Scores = dict[str, float | None]
 
 
@@ -40,14 +41,15 @@ def pairs(images: str, references: str | None) -> tuple[list[tuple[Path, Path | 
         if sources[0].error is not None:
             raise sources[0].error
         root = Path(path)
-        return {(file.relative_to(root).with_suffix('').as_posix() if root.is_dir() else ''): file
-                for file in (Path(source.given) for source in sources)}
+        files = [Path(source.given) for source in sources if isinstance(source.given, str)]
+        return {(file.relative_to(root).with_suffix('').as_posix() if root.is_dir() else ''): file for file in files}
 
     found = by_name(images)
     if references is None:
         return [(path, None) for path in found.values()], []
     known = by_name(references)
-    lacking = [f'{path} has no reference: there is no {name}.* in {references}' for name, path in found.items() if name not in known]
+    lacking = [f'{path} has no reference: there is no {name}.* in {references}'
+               for name, path in found.items() if name not in known]
     return [(path, known[name]) for name, path in found.items() if name in known], lacking
 
 
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     names = [metric.metric for metric in metrics]
     means: dict[str, Any] = {}
     for name in names:
-        values = [scores[name] for _, scores in rows if scores[name] is not None]
+        values = [score for _, scores in rows if (score := scores[name]) is not None]
         means[name] = float(np.mean(values)) if values else NOT_MEASURED
     if args.out:
         with atomic_open(args.out, 'w', newline='') as file:

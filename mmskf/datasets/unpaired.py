@@ -48,5 +48,5 @@ def unpaired_tests(loader: dict, root: str | Path) -> tuple[list[dict], list[dic
             data_prefix=dict(img=name),
             pipeline=without_ground_truth(deepcopy(loader['dataset']['pipeline'])),
             test_mode=True)
-        loaders.append(dict(deepcopy(loader), dataset=dataset, persistent_workers=False))
+        loaders.append(dict(deepcopy(loader), dataset=dataset))
     return loaders, [dict(type='Evaluator', metrics=[dict(type='NIQE', prefix=name)]) for name in found]

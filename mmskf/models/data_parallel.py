@@ -17,18 +17,20 @@ class EditorDistributedDataParallel(MMSeparateDistributedDataParallel):
     Args:
         module (nn.Module): The editor.
         broadcast_buffers (bool): As in ``MMSeparateDistributedDataParallel``. Defaults to False.
+        find_unused_parameters (bool): Looks for weights of the generator that a step leaves unused, whatever the editor.
+            Defaults to False.
         **kwargs: Other arguments of ``MMSeparateDistributedDataParallel``.
     """
 
-    def __init__(self, module: nn.Module, broadcast_buffers: bool = False, **kwargs: Any):
-        if not hasattr(module, 'stages'):
+    def __init__(self, module: nn.Module, broadcast_buffers: bool = False, find_unused_parameters: bool = False, **kwargs: Any):
+        if not find_unused_parameters and not hasattr(module, 'stages'):
             super().__init__(module, broadcast_buffers, **kwargs)
             return
         generator = module.get_submodule('generator').to(get_device())
         del module.generator
         super().__init__(module, broadcast_buffers, **kwargs)
         module.generator = MMDistributedDataParallel(
-            generator, broadcast_buffers=broadcast_buffers, **{**kwargs, 'find_unused_parameters': True})
+            generator, broadcast_buffers=broadcast_buffers, find_unused_parameters=True, **kwargs)
 
 
 StagedSeparateDistributedDataParallel = EditorDistributedDataParallel  # its name when it was for stages only

@@ -52,8 +52,8 @@ def to_8bit(array: np.ndarray, name: str) -> np.ndarray:
     low, high = (float(array.min()), float(array.max())) if array.size and array.dtype.kind in 'biuf' else (0., 0.)
     if array.dtype.kind == 'f' and -FLOAT_SLACK <= low and high <= 1 + FLOAT_SLACK:
         return to_uint8(array * array.dtype.type(255))
-    raise ValueError(f'{name} holds {array.dtype} values in [{low:g}, {high:g}], expected an image of 8 or 16 bits a channel (uint8 '
-                     'or uint16), or floats in [0, 1]')
+    raise ValueError(f'{name} holds {array.dtype} values in [{low:g}, {high:g}], expected an image of 8 or 16 bits a channel '
+                     '(uint8 or uint16), or floats in [0, 1]')
 
 
 def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:

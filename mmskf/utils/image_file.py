@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import tifffile
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps, TiffImagePlugin
 
 from .files import atomic_open
 from .image import alpha_of, to_8bit, to_rgb8
@@ -25,8 +25,9 @@ DAMAGED = 'the file is damaged or incomplete; copy it again from where it came, 
 HEIF_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
 # How files begin, in lower case, that are none of the formats read here, whatever their names say.
 STRANGERS = ((b'%pdf', 'a PDF document'), (b'%!ps', 'a PostScript document'), (b'<!doctype html', 'a web page'),
-             (b'<html', 'a web page'), (b'<svg', 'a drawing (SVG)'), (b'<?xml', 'an XML document'), (b'pk\x03\x04', 'an archive (ZIP)'), (b'\xff\x0a', 'JPEG XL'),
-             (b'\x00\x00\x00\x0cjxl ', 'JPEG XL'), (b'fujifilmccd-raw', RAW_ADVICE))
+             (b'<html', 'a web page'), (b'<svg', 'a drawing (SVG)'), (b'<?xml', 'an XML document'),
+             (b'pk\x03\x04', 'an archive (ZIP)'), (b'\xff\x0a', 'JPEG XL'), (b'\x00\x00\x00\x0cjxl ', 'JPEG XL'),
+             (b'fujifilmccd-raw', RAW_ADVICE))
 RAW_PHOTOMETRICS = (32803, 34892)  # color filter array, linear raw
 TAG_SUBFILE, TAG_PHOTOMETRIC, TAG_ORIENTATION, TAG_SUBIFDS, TAG_ICC, TAG_DNG = 254, 262, 274, 330, 34675, 50706
 # Tags of TIFF that say how its pixels are stored, and what no longer holds of a result: EXIF is written without them.
@@ -172,8 +173,9 @@ def _check_size(size: tuple[int, int], name: str, pixel_limit: int | None) -> No
     width, height = size
     if pixel_limit is not None and width * height > pixel_limit:
         raise RefusedImageError(
-            f'{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {pixel_limit:,}, which guards against '
-            'files that would fill the memory: if the file is from a source that you trust, raise pixel_limit (--pixel-limit)')
+            f'{name} has {width}x{height} = {width * height:,} pixels, more than the limit of {pixel_limit:,}, which guards '
+            'against files that would fill the memory: if the file is from a source that you trust, raise pixel_limit '
+            '(--pixel-limit)')
 
 
 def _unreadable(content: bytes, name: str, error: Exception) -> OSError:
@@ -204,7 +206,7 @@ def _refuse_raw(tags: Mapping[int, Any], name: str) -> None:
 def _choose_picture(image: Image.Image, name: str, pixel_limit: int | None) -> list[str]:
     """Turns to the picture of a file that is taken; returns what is to be said of the others."""
     count = getattr(image, 'n_frames', 1)
-    if image.format == 'TIFF':
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
         sizes = []
         for index in range(count):
             image.seek(index)
@@ -218,7 +220,7 @@ def _choose_picture(image: Image.Image, name: str, pixel_limit: int | None) -> l
 
 
 def _from_pillow(image: Image.Image, name: str, notes: list[str]) -> Photo:
-    kind = ALIASES.get(image.format, image.format)
+    kind = ALIASES.get(image.format or '', image.format)
     profile = image.info.get('icc_profile')
     try:
         ImageOps.exif_transpose(image, in_place=True)
@@ -245,7 +247,7 @@ def _from_pillow(image: Image.Image, name: str, notes: list[str]) -> Photo:
 def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[str]) -> Image.Image:
     """Converts the colors of an image without alpha from its profile to sRGB; 8-bit modes and LAB."""
     try:
-        source = (ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile('LAB'))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile) if profile else ImageCms.createProfile('LAB'))
         space = source.profile.xcolor_space.strip() if profile else 'LAB'
         if space == 'RGB' and 'srgb' in (source.profile.profile_description or '').lower():
             return image
@@ -254,7 +256,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[s
             if 'CMYK' in (mode, image.mode) or 'LAB' in (mode, image.mode) or (mode == 'L' and image.mode not in ('1', 'P')):
                 raise ValueError(f'it is one for {space}')
             image = image.convert(mode)
-        return ImageCms.profileToProfile(image, source, ImageCms.createProfile('sRGB'), outputMode='RGB')
+        return ImageCms.buildTransform(source, ImageCms.createProfile('sRGB'), mode, 'RGB').apply(image)
     except (ImageCms.PyCMSError, ValueError, KeyError, OSError, TypeError) as error:
         notes.append(f'The color profile of {name} cannot be used ({error}): its colors are taken for sRGB')
         return image
@@ -288,7 +290,8 @@ def _read_by_tifffile(content: bytes, name: str, pixel_limit: int | None) -> Pho
             page = max(pages, key=lambda page: page.imagewidth * page.imagelength)
             _check_size((page.imagewidth, page.imagelength), name, pixel_limit)
             if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
-                raise RefusedImageError(f'{name} has colors of a kind that is not taken ({page.photometric.name}): save it as RGB')
+                colors = tifffile.PHOTOMETRIC(page.photometric).name
+                raise RefusedImageError(f'{name} has colors of a kind that is not taken ({colors}): save it as RGB')
             array, axes, profile = page.asarray(), page.axes, page.tags.valueof(TAG_ICC)
             count = len(pages)
     except RefusedImageError:

@@ -1,4 +1,4 @@
-"""Which files are images, where they lie, and that none of them is ever replaced: the one list for datasets, tools and commands."""
+"""Which files are images, where they lie, and that none of them is ever replaced: one list for datasets, tools and commands."""
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path

@@ -1,10 +1,15 @@
+import inspect
+import re
 
 import pytest
 import torch
+from mmengine.registry import FUNCTIONS
+from mmengine.runner import Runner
 
 from mmskf.apis import find_config, list_models, load_config, train_dataloader, use_amp
-from mmskf.apis.config import datasets, optim_wrappers
+from mmskf.apis.config import _fields_of_runner, datasets, optim_wrappers
 from mmskf.engine.loops import stage_dataloader
+from mmskf.registry import DATA_SAMPLERS, HOOKS
 
 
 def test_list_models():
@@ -68,6 +73,13 @@ def test_data_root_and_options_reach_the_stages_of_a_training():
     ('train_dataloader.dataset.pipeline.RandomCorp.crop_size', 'Did you mean RandomCrop'),
     ('train_dataloader.dataset.pipeline.Flip.flip_ratio', 'could mean 2 items of the list: name one by its index, 3 or 4'),
     ('optim_wrapper.generater.optimizer.lr', 'generator'),
+    ('find_unused_parameter', 'find_unused_parameters'),
+    ('compile.bakend', 'backend'),
+    ('randomness.sed', 'seed'),
+    ('custom_imports.import', 'imports'),
+    ('train_dataloader.num_worker', 'num_workers'),
+    ('param_scheduler.MultiStepLR.gama', 'gamma'),
+    ('model_wrapper_cfg.find_unused', 'find_unused_parameters'),
 ])
 def test_options_that_do_not_exist(option, close):
     with pytest.raises(KeyError, match=f'{option}.*{close}'):
@@ -85,13 +97,75 @@ def test_names_that_the_config_file_has_for_itself(option):
     'train_dataloader.dataset.indices', 'auto_scale_lr.enable',
     'train_dataloader.prefetch_factor', 'test_evaluator.metrics', 'work_dir',
     'model.test_cfg.tta', 'optim_wrapper.discriminator.optimizer.lr',
-    'optim_wrapper.generator.optimizer.lr', 'optim_wrapper.paramwise_cfg.norm_decay_mult'
+    'optim_wrapper.generator.optimizer.lr', 'optim_wrapper.paramwise_cfg.norm_decay_mult',
+    'find_unused_parameters', 'sync_bn', 'activation_checkpointing', 'efficient_conv_bn_eval', 'compile', 'compile.backend',
+    'model_wrapper_cfg', 'model_wrapper_cfg.find_unused_parameters', 'model_wrapper_cfg.static_graph', 'experiment_name',
+    'randomness.deterministic', 'train_dataloader.batch_sampler', 'train_dataloader.num_batch_per_epoch',
+    'train_dataloader.persistent_workers', 'train_dataloader.collate_fn', 'train_dataloader.timeout',
+    'default_hooks.param_scheduler.epoch_length'
 ])
 def test_options_that_exist(option):
     cfg = load_config('drbn_lol', {option: 1})
     for name in option.split('.'):
         cfg = cfg[name]
     assert cfg == 1
+
+
+@pytest.mark.parametrize('option', ['gamma', 'by_epoch', 'begin', 'end', 'verbose', 'convert_to_iter_based'])
+def test_options_of_a_schedule(option):
+    cfg = load_config('drbn_lol', {f'param_scheduler.MultiStepLR.{option}': 1})
+    assert cfg.param_scheduler[0][option] == 1
+
+
+def test_all_that_mmengine_looks_up_in_a_config_is_an_option():
+    """However the Runner comes to it."""
+    looked_up = set(re.findall(r"\bcfg(?:\.get\(|\[)\s*'(\w+)'", inspect.getsource(Runner)))
+    assert {'compile', 'sync_bn', 'model_wrapper_cfg', 'train_cfg'} < looked_up <= _fields_of_runner()
+
+
+def test_modules_to_import_are_an_option(tmp_path, monkeypatch):
+    """Before what they register is looked for."""
+    (tmp_path / 'module_of_mine.py').write_text('''
+from mmengine.hooks import Hook
+
+from mmskf.registry import HOOKS
+
+
+@HOOKS.register_module()
+class HookOfMine(Hook):
+
+    def __init__(self, volume):
+        self.volume = volume
+''')
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = '{find_config('drbn_lol')}'\ndefault_hooks = dict(mine=dict(type='HookOfMine', volume=1))\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    options = {'custom_imports.imports': 'module_of_mine', 'default_hooks.mine.volume': 11}
+    assert HOOKS.build(load_config(tmp_path / 'config.py', options).default_hooks.mine).volume == 11
+    with pytest.raises(KeyError, match='volum.*Did you mean volume'):
+        load_config(tmp_path / 'config.py', {**options, 'default_hooks.mine.volum': 11})
+    with pytest.raises(ImportError, match='module_of_nobody'):
+        load_config('drbn_lol', {'custom_imports.imports': 'module_of_nobody'})
+
+
+@pytest.mark.parametrize('options, sizes', [
+    (dict(num_workers=0), [3, 1]),
+    (dict(num_workers=1, persistent_workers=True, prefetch_factor=3, timeout=60, multiprocessing_context='fork'), [3, 1]),
+    (dict(drop_last=True, pin_memory=False, in_order=True), [3]),
+    (dict(num_batch_per_epoch=1), [3]),
+    (dict(disable_subprocess_warning=True, collate_fn=dict(type='pseudo_collate')), [3, 1]),
+    (dict(worker_init_fn=dict(type='SeedByNumber', seed=3)), [3, 1]),
+    (dict(batch_sampler=dict(type='TorchBatchSampler', drop_last=False)), [3, 1]),
+], ids=lambda value: '-'.join(value) if isinstance(value, dict) else '')
+def test_options_of_a_data_loader(pairs, options, sizes):
+    """No default of the configs excludes one; four images in batches of three."""
+    DATA_SAMPLERS.register_module(name='TorchBatchSampler', module=torch.utils.data.BatchSampler, force=True)
+    FUNCTIONS.register_module(name='SeedByNumber', module=lambda number, seed: torch.manual_seed(seed + number), force=True)
+    options = dict(num_workers=0, batch_size=3, sampler=dict(type='DefaultSampler', shuffle=False)) | options
+    cfg = load_config('demo/drbn_demo', {'train_dataloader.dataset.pipeline.RandomCrop.crop_size': 32,
+                                         **{f'train_dataloader.{name}': value for name, value in options.items()}}, str(pairs))
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    assert [len(batch['inputs']) for batch in loader] == sizes
 
 
 @pytest.mark.parametrize('capability, fast', [('AVX512', True), ('AVX2', False)])

@@ -160,7 +160,8 @@ def test_a_failure_costs_only_itself(simple, tmp_path):
     assert [image is not None for image in results['predictions']] == [True, False, False, False, False, True]
     assert [given for given, _ in results['failures']] == [str(broken), str(tmp_path / 'nowhere.png'), inputs[3], 5]
     reasons = [reason for _, reason in results['failures']]
-    for reason, text in zip(reasons, ('b.png cannot be read', 'no file or folder .*nowhere.png', r'array at 3 .*\(3, 3, 7\)', 'of type int')):
+    messages = ('b.png cannot be read', 'no file or folder .*nowhere.png', r'array at 3 .*\(3, 3, 7\)', 'of type int')
+    for reason, text in zip(reasons, messages):
         assert re.search(text, reason)
     assert files_below(tmp_path / 'out') == ['a.png', 'c.png']
     with pytest.raises(OSError, match='b.png cannot be read'):
@@ -235,7 +236,8 @@ def test_results_are_like_their_inputs(simple, tmp_path):
 
 def test_what_is_wrong_with_a_call_is_said_before_anything_is_done(simple, tmp_path):
     image = np.zeros((4, 4, 3), np.uint8)
-    for options, message in ((dict(strength=1.5), 'strength is 1.5'), (dict(bits=12), 'bits=12'), (dict(format='gif'), "format='gif'"),
+    for options, message in ((dict(strength=1.5), 'strength is 1.5'), (dict(bits=12), 'bits=12'),
+                             (dict(format='gif'), "format='gif'"),
                              (dict(class_strength=dict(moon=0.5)), 'class_strength names moon.*sky, building'),
                              (dict(class_strength=dict(sky=-1)), 'strength is -1'), (dict(sharpen=True), 'unknown argument')):
         with pytest.raises(ValueError, match=message):
@@ -259,7 +261,8 @@ def test_batches_give_the_same(enhance):
     images = [np.random.default_rng(i).integers(0, 60, (20, 24 if i < 3 else 28, 3), dtype=np.uint8) for i in range(5)]
     images.insert(2, np.zeros((2, 2, 9), np.uint8))
     one, several = enhance(images), enhance(images, batch_size=4)
-    assert [failure[1] for failure in several['failures']] == [failure[1] for failure in one['failures']] and len(one['failures']) == 1
+    assert [reason for _, reason in several['failures']] == [reason for _, reason in one['failures']]
+    assert len(one['failures']) == 1
     for first, second in zip(one['predictions'], several['predictions']):
         assert first is second is None or np.abs(first.astype(int) - second).max() <= 1
 
@@ -321,9 +324,11 @@ def test_strength_by_class_and_pictures(tmp_path):
     assert (prediction[:, :20] == 20).all() and np.array_equal(prediction[:, 40:], full[:, 40:])
     middle = prediction[20, 26:34, 0].astype(int)
     assert (np.diff(middle) >= 0).all() and 20 < middle[3] < full[0, 0, 0]  # feathered
-    assert np.array_equal(pictures['side_by_side'][:, :60], image) and np.array_equal(pictures['side_by_side'][:, -60:], prediction)
+    assert np.array_equal(pictures['side_by_side'][:, :60], image)
+    assert np.array_equal(pictures['side_by_side'][:, -60:], prediction)
     overlay = pictures['semantic_map'][:40].astype(int)
-    assert (overlay[:, :30] == overlay[0, 0]).all() and (overlay[:, 30:] == overlay[0, 30]).all() and (overlay[0, 0] != overlay[0, 30]).any()
+    assert (overlay[:, :30] == overlay[0, 0]).all() and (overlay[:, 30:] == overlay[0, 30]).all()
+    assert (overlay[0, 0] != overlay[0, 30]).any()
     legend = pictures['semantic_map'][40:]
     assert len(legend) and legend.min() == 0  # black letters
     assert files_below(tmp_path) == ['0000.png', 'semantic_map/0000.png', 'side_by_side/0000.png']

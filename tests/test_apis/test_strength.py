@@ -10,7 +10,8 @@ def test_blend_is_linear_in_light():
     image = rng.integers(0, 256, (300, 5, 3), dtype=np.uint8)  # more rows than are blended at once
     enhanced = rng.uniform(-10, 270, image.shape).astype(np.float32)
     share = rng.uniform(0, 1, image.shape[:2]).astype(np.float32)
-    light = (1 - share[..., None]) * srgb_to_linear(image / 255) + share[..., None] * srgb_to_linear(np.clip(enhanced, 0, 255) / 255.)
+    dark, bright = srgb_to_linear(image / 255), srgb_to_linear(np.clip(enhanced, 0, 255) / 255.)
+    light = (1 - share[..., None]) * dark + share[..., None] * bright
     assert np.abs(blend(image, enhanced, share) - 255 * linear_to_srgb(light)).max() < 1e-2
     assert blend(image, enhanced, 1.) is enhanced
     assert np.array_equal(np.rint(blend(image, enhanced, 0.)), image)

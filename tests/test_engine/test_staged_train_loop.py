@@ -25,8 +25,8 @@ model = dict(generator=dict(type='TinyRetinexNet'))
 _base_.val_evaluator.metrics = [dict(type='PSNR')]
 test_evaluator = _base_.val_evaluator
 next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 32
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.train)
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.test)
+train_dataloader = dict(batch_size=2, num_workers=0, dataset=_base_.paired_folder.train)
+val_dataloader = dict(num_workers=0, dataset=_base_.paired_folder.test)
 test_dataloader = val_dataloader
 train_cfg = dict(
     type='StagedTrainLoop',

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ def test_spans_cover_a_length(length, side, overlap, alignment, context):
     assert spans[0][0] == 0 and spans[-1][1] == length
     assert all(start % alignment == 0 for start, _ in spans)
     assert max(end - start for start, end in spans) < side + alignment
-    assert all(first[1] - second[0] >= overlap for first, second in zip(spans, spans[1:]))
+    assert all(first[1] - second[0] >= overlap for first, second in pairwise(spans))
     total = torch.zeros(length)
     for (start, end), share in zip(spans, _shares(spans, context, total)):
         assert len(share) == end - start and share.min() >= 0

@@ -71,7 +71,7 @@ def test_gradient_share(tool, pairs, tmp_path, capsys):
         'del sys\n'
         "model = dict(generator=dict(channels=4, growth=2, se=dict(type='SEModule', sources=(1, 0, 'logits'))),\n"
         "             skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), sch_loss=dict(type='SCHLoss', loss_weight=2.))\n"
-        'train_dataloader = dict(num_workers=0, persistent_workers=False, batch_size=2)\n'
+        'train_dataloader = dict(num_workers=0, batch_size=2)\n'
         "next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 32\n")
     torch.save(dict(state_dict=init_model(config).state_dict()), tmp_path / 'model.pth')
     module = tool('tools/analysis_tools/gradient_share')

@@ -24,13 +24,13 @@ _base_ = '{ROOT}/configs/_base_/methods/llflow.py'
 model = dict(
     generator=dict({GENERATOR}, se=dict(_base_.skf.generator.se, heads=1)), sch_loss=_base_.skf.sch_loss,
     skb=dict(type='SemanticKnowledgeBank', model={SEGMENTOR}), train_gt_ratio=0.5)
-train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(
+train_dataloader = dict(num_workers=0, dataset=dict(
     _base_.paired_folder.train,
     # The same crop whichever process makes it.
     pipeline=[*_base_.train_pipeline[:3],
               dict(type='mmagic.FixedCrop', keys=['img', 'gt'], crop_size=(40, 40), crop_pos=(0, 0)),
               _base_.train_pipeline[-1]]))
-val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=_base_.paired_folder.test)
+val_dataloader = dict(num_workers=0, dataset=_base_.paired_folder.test)
 test_dataloader = val_dataloader
 train_cfg = dict(max_iters=4, val_interval=4)
 default_hooks = dict(checkpoint=dict(interval=4))

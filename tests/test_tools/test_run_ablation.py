@@ -12,8 +12,7 @@ from mmskf.apis import find_config
 from mmskf.engine.loops import stage_dataloader
 from mmskf.models import SKFEditor
 
-LOADERS = [f'{split}_dataloader.{field}' for split in ('train', 'test')
-           for field in ('num_workers=0', 'persistent_workers=False')]
+LOADERS = [f'{split}_dataloader.num_workers=0' for split in ('train', 'test')]
 ROWS = ['drbn_lol', 'drbn_sch', 'drbn_sa', 'drbn_se', 'drbn_sch_se', 'drbn_skf_lol']
 
 

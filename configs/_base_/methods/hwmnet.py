@@ -38,5 +38,5 @@ param_scheduler = [
     dict(type='LinearLR', by_epoch=True, start_factor=1 / 3, end=3),
     dict(type='CosineAnnealingLR', by_epoch=True, begin=3, end=300, eta_min=1e-5),
 ]
-default_hooks = dict(param_scheduler=dict(type='EpochParamSchedulerHook', epoch_length=2425))
+default_hooks = dict(param_scheduler=dict(epoch_length=2425))
 auto_scale_lr = dict(enable=False, base_batch_size=2)

@@ -1,15 +1,15 @@
 """Hooks for training, validation and testing."""
 from .checkpoint_hook import CheckpointHook
 from .early_stopping_hook import EarlyStoppingHook
-from .epoch_param_scheduler_hook import EpochParamSchedulerHook
 from .interrupt_hook import InterruptHook
 from .nonfinite_loss_hook import NonFiniteLossHook
+from .param_scheduler_hook import ParamSchedulerHook
 from .per_image_scores_hook import PerImageScoresHook
 from .reset_discriminator_hook import ResetDiscriminatorHook
 from .save_images_hook import SaveImagesHook
 from .seed_each_iteration_hook import SeedEachIterationHook
 
 __all__ = [
-    'CheckpointHook', 'EarlyStoppingHook', 'EpochParamSchedulerHook', 'InterruptHook', 'NonFiniteLossHook', 'PerImageScoresHook',
+    'CheckpointHook', 'EarlyStoppingHook', 'InterruptHook', 'NonFiniteLossHook', 'ParamSchedulerHook', 'PerImageScoresHook',
     'ResetDiscriminatorHook', 'SaveImagesHook', 'SeedEachIterationHook'
 ]

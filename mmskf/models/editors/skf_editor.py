@@ -12,8 +12,7 @@ from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
 
 from .enhancement_editor import EnhancementEditor, Outputs, full_size
-
-PRIOR_INPUTS = ('lq', 'pred', 'gt')
+from .skf_checks import check_parts
 
 
 class Priors:
@@ -21,7 +20,7 @@ class Priors:
 
     Args:
         bank (KnowledgeBank, optional): None if no prior is requested.
-        **images (Tensor): Name, one of ``PRIOR_INPUTS``, -> (N, 3, H, W), RGB in [0, 1].
+        **images (Tensor): 'lq', 'gt' or 'pred' -> (N, 3, H, W), RGB in [0, 1].
     """
 
     def __init__(self, bank: KnowledgeBank | None, **images: Tensor):
@@ -31,7 +30,7 @@ class Priors:
     def of(self, name: str) -> SemanticPrior:
         """The prior of an image."""
         if name not in self._known:
-            assert self.bank is not None  # what needs a prior needs a bank: see SKFEditor._check
+            assert self.bank is not None  # what needs a prior needs a bank: see check_parts
             self._known[name] = self.bank(self.images[name])
         return self._known[name]
 
@@ -109,7 +108,7 @@ class SKFEditor(EnhancementEditor):
         self.has_se = bool(self.generator.se_modules)
         self.semantic_losses = [name for name in ('sch_loss', 'sa_loss')
                                 if getattr(self, name) is not None and getattr(self, name).semantic]
-        self._check(told_se=bool(generator.get('se')))
+        check_parts(self, told_se=bool(generator.get('se')))
 
     @property
     def guided(self) -> bool:
@@ -200,40 +199,3 @@ class SKFEditor(EnhancementEditor):
             priors.images['pred'] = full_size(self.generate(inputs, prior, gt))
             prior = priors.of('pred')
         return prior
-
-    def _check(self, told_se: bool) -> None:
-        """Rejects parts of SKF without their prerequisites, and options that would have no effect."""
-        net = type(self.generator).__name__
-        for name in ('se_input', 'loss_input'):
-            if getattr(self, name) not in PRIOR_INPUTS:
-                raise ValueError(f'{name}={getattr(self, name)!r}: choose from {PRIOR_INPUTS}')
-        if self.test_passes not in (1, 2):
-            raise ValueError(f'test_passes={self.test_passes!r}: choose 1 or 2')
-        if self.sch_interval < 1:
-            raise ValueError(f'sch_interval={self.sch_interval!r}: choose 1 (every iteration) or more')
-        if told_se and not self.has_se:
-            raise ValueError(f'generator.se is configured, but {net} builds no SE module from it: build an SEModuleList there, '
-                             'or wrap the network in SEWrapper')
-        unused = [name for name, changed, user in (
-            ('se_input', self.se_input != 'lq', self.has_se), ('test_passes', self.test_passes != 1, self.has_se),
-            ('loss_input', self.loss_input != 'lq', self.semantic_losses),
-            ('sch_interval', self.sch_interval != 1, self.sch_loss)) if changed and not user]
-        if unused:
-            raise ValueError(f'{" and ".join(unused)} would act on a part of SKF that is not configured: se_input and '
-                             'test_passes need generator.se, loss_input needs sch_loss or sa_loss, sch_interval needs sch_loss')
-        if self.semantic_losses and not self.skb:
-            raise ValueError(f'{" and ".join(self.semantic_losses)} needs a semantic knowledge bank: add one of configs/skb to '
-                             '_base_, or set model.skb')
-        if self.semantic_losses and self.skb and not self.skb.num_classes:
-            raise ValueError(f'{" and ".join(self.semantic_losses)} needs the class scores of the semantic knowledge bank, but '
-                             f'{self.skb.label} has features only, which is enough for SE modules alone: set model.skb to a bank '
-                             'with a segmentation head, or '
-                             f'{" and ".join(f"model.{name}=None" for name in self.semantic_losses)}')
-        if self.skb and not (self.has_se or self.semantic_losses):
-            raise ValueError('There is a semantic knowledge bank, but nothing uses it: set generator.se, sch_loss or '
-                             'sa_loss, or start from one of configs/skf')
-        if bool(self.sa_loss) != bool(self.discriminator):
-            raise ValueError('sa_loss and discriminator go together: one of them is missing in the model config')
-        if self.se_input == 'pred' and not self.generator.early_image:
-            raise ValueError(f"se_input='pred': {net} makes no image before its SE modules that could provide their prior: set "
-                             "se_input='lq', and test_passes=2 for the prior of the result")

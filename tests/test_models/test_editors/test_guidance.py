@@ -14,13 +14,14 @@ SE = dict(type='SEModule', sources=(1, 0, 'logits'))
 NETWORK = dict(type='DRBNNet', channels=4, growth=2)
 
 
-def guided(se=SE, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), generator=NETWORK, **changes):
+def guided(se=SE, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR), generator=NETWORK,
+           recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')), **changes):
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
             type='SKFEditor',
             generator=dict(generator, se=se) if se else generator,
-            recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')),
+            recon_loss=recon_loss,
             skb=skb,
             data_preprocessor=dict(type='mmagic.DataPreprocessor', mean=[0.] * 3, std=[255.] * 3),
             **changes))
@@ -114,7 +115,7 @@ def test_sch_interval(images):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(se=None), 'nothing that asks it'),
+    (dict(se=None), 'but nothing uses it'),
     (dict(loss_input='gt'), 'loss_input would act on a part of SKF that is not configured'),
     (dict(sch_interval=2), 'sch_interval would act'),
     (dict(sch_interval=0), 'sch_interval=0: choose 1'),
@@ -151,7 +152,7 @@ def test_a_network_that_builds_no_se_module():
 
 
 def test_a_network_without_the_contract():
-    with pytest.raises(TypeError, match='model.generator is mmagic.SRCNNNet, which is no EnhancementNet: .*SEWrapper'):
+    with pytest.raises(TypeError, match='model.generator is mmagic.SRCNNNet, which is not an EnhancementNet: .*SEWrapper'):
         guided(se=None, skb=None, generator=dict(type='mmagic.SRCNNNet'))
 
 
@@ -251,7 +252,7 @@ def test_losses_without_semantics_do_not_ask_the_bank_of_the_se_modules(images, 
     outputs, prior = mixed.reconstruct(*images)
     assert prior is not None and mixed.sch_loss.num_classes == 5
     assert mixed.discriminator.num_classes == 0  # D sees no class scores, though a bank is there
-    with pytest.raises(ValueError, match='nothing that asks it'):
+    with pytest.raises(ValueError, match='but nothing uses it'):
         guided(se=None, **WITHOUT_SEMANTICS)
     with pytest.raises(ValueError, match='loss_input would act'):
         guided(loss_input='gt', **WITHOUT_SEMANTICS)
@@ -303,3 +304,21 @@ def test_classic_losses_need_no_class_scores():
 def test_sources_by_stride():
     model = guided(se=dict(SE, sources=('stride:16', 'stride:8', 'stride:4')))
     assert [module.embed.in_channels for module in model.generator.recurrences[3].se] == [16, 8, 4]
+
+
+def test_a_compiled_step_is_the_same(images):
+    """As mmengine compiles it with ``compile=dict(backend='eager')``: graphs are taken, and broken where they have to be."""
+    def step(compiled):
+        model = guided(se=None, skb=None, generator=dict(type='DeafNet'), recon_loss=dict(type='mmagic.L1Loss')).train()
+        train_step = torch.compile(model.train_step, backend='eager') if compiled else model.train_step
+        inputs, gt = (list((image * 255).byte()) for image in images)
+        meta = dict(img_channel_order='rgb', gt_channel_order='rgb')
+        data = dict(inputs=inputs, data_samples=[DataSample(gt_img=image, metainfo=meta) for image in gt])
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        losses = [train_step(data, wrapper)['loss'].item() for _ in range(2)]
+        return losses, model.state_dict()
+
+    (losses, weights), (expected_losses, expected) = step(True), step(False)
+    assert losses == pytest.approx(expected_losses, rel=1e-5) and losses[0] != losses[1]
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight, expected[name])

@@ -189,7 +189,7 @@ def test_a_callable_prior_is_refused():
 @pytest.mark.parametrize('changes, message', [
     (dict(SKF, se_input='pred'), "se_input='pred': LLFlowNet makes no image before its SE modules.*set se_input='lq'"),
     (dict(train_gt_ratio=1.5), 'train_gt_ratio=1.5: it is a probability'),
-    (dict(test_cfg=dict(temperatur=1)), 'test_cfg has temperatur, .*choose from tta, temperature'),
+    (dict(test_cfg=dict(temperatur=1)), 'test_cfg has temperatur, .*choose from tta, max_pixels, temperature'),
 ])
 def test_what_cannot_be(changes, message):
     with pytest.raises(ValueError, match=message):

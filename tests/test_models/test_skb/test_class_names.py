@@ -10,7 +10,9 @@ def bank(**fields):
     return SimpleNamespace(**{**dict(name='skb.model', checkpoint=None, num_classes=3), **fields})
 
 
-@pytest.mark.parametrize('meta', [dict(classes=['a', 'b', 'c']), dict(CLASSES=('a', 'b', 'c')), dict(dataset_meta=dict(classes=['a', 'b', 'c']))])
+@pytest.mark.parametrize('meta', [
+    dict(classes=['a', 'b', 'c']), dict(CLASSES=('a', 'b', 'c')), dict(dataset_meta=dict(classes=['a', 'b', 'c']))
+])
 def test_names_of_a_checkpoint(tmp_path, meta):
     torch.save(dict(state_dict={}, meta=meta), tmp_path / 'bank.pth')
     assert class_names(bank(checkpoint=tmp_path / 'bank.pth')) == ['a', 'b', 'c']

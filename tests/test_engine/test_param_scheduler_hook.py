@@ -2,7 +2,7 @@ import pytest
 from mmengine.hooks import Hook
 from tiny import loader, tiny_runner, write_pairs
 
-from mmskf.engine import EpochParamSchedulerHook
+from mmskf.engine import ParamSchedulerHook
 
 
 class KeepLearningRates(Hook):
@@ -20,7 +20,7 @@ def train(work_dir, folder, iterations, **config):
         optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3)),
         param_scheduler=[dict(type='MultiStepLR', by_epoch=True, milestones=[1, 2], gamma=0.5, end=3),
                          dict(type='MultiStepLR', by_epoch=False, milestones=[5], gamma=0.1)],
-        default_hooks=dict(param_scheduler=dict(type='EpochParamSchedulerHook', epoch_length=2),
+        default_hooks=dict(param_scheduler=dict(type='ParamSchedulerHook', epoch_length=2),
                            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=3)), **config)
     keep = KeepLearningRates()
     runner.register_hook(keep)
@@ -38,6 +38,34 @@ def test_schedules_by_epoch_and_by_iteration(tmp_path):
     assert resumed == pytest.approx(rates[3:])
 
 
+@pytest.mark.parametrize('schedule, hook, message', [
+    (dict(end=3), {}, 'MultiStepLR goes by epoch.*set by_epoch=False in it, or .*default_hooks.param_scheduler.epoch_length'),
+    ({}, dict(epoch_length=2), 'MultiStepLR goes by epoch.*set its end'),
+])
+def test_schedules_that_would_never_act(tmp_path, schedule, hook, message):
+    runner = tiny_runner(
+        tmp_path / 'work', train_cfg=dict(type='IterBasedTrainLoop', max_iters=2),
+        train_dataloader=loader(write_pairs(tmp_path / 'pairs')),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3)),
+        param_scheduler=dict(type='MultiStepLR', milestones=[1], **schedule),
+        default_hooks=dict(param_scheduler=dict(type='ParamSchedulerHook', **hook)))
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+
+
+def test_epochs_of_a_loop_by_epoch(tmp_path):
+    """Three images, one in a batch."""
+    runner = tiny_runner(
+        tmp_path / 'work', train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2),
+        train_dataloader=loader(write_pairs(tmp_path / 'pairs')),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3)),
+        param_scheduler=dict(type='MultiStepLR', milestones=[1], gamma=0.5))
+    keep = KeepLearningRates()
+    runner.register_hook(keep)
+    runner.train()
+    assert keep.rates == [1e-3] * 3 + [5e-4] * 3
+
+
 def test_an_epoch_has_iterations():
     with pytest.raises(ValueError, match='epoch_length=0'):
-        EpochParamSchedulerHook(0)
+        ParamSchedulerHook(0)
