@@ -126,7 +126,7 @@ def test_weights_alone_are_nothing_to_go_on_from(pairs, trained, tmp_path):
 
 
 @pytest.mark.parametrize('weights, message', [
-    (dict(net=torch.zeros(1)), 'other.pth holds the weights of another model: 2 keys are missing.*Nothing matches.*official_to_m'),
+    (dict(net=torch.zeros(1)), 'other.pth holds the weights of another model: 2 keys are missing.*Nothing matches.*official_to'),
     ({}, 'holds no weights'),
     ({'generator.weight': torch.zeros(3, 3, 1, 1)},
      r'1 keys are missing \(such as generator.bias\). 1 of the 2 tensors of this model match, 75.0% .*--partial'),

@@ -1,3 +1,5 @@
+from itertools import chain
+
 from mmengine.hooks import ParamSchedulerHook as BaseParamSchedulerHook
 from mmengine.hooks.param_scheduler_hook import DATA_BATCH
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -30,7 +32,7 @@ class ParamSchedulerHook(BaseParamSchedulerHook):
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             return
         schedulers = runner.param_schedulers or []
-        for scheduler in schedulers if isinstance(schedulers, list) else sum(schedulers.values(), []):
+        for scheduler in schedulers if isinstance(schedulers, list) else chain.from_iterable(schedulers.values()):
             if not scheduler.by_epoch or getattr(scheduler, 'need_val_args', False):  # the latter act after validations
                 continue
             name = f'param_scheduler: {type(scheduler).__name__} goes by epoch, and this training is counted in iterations'
