@@ -130,8 +130,8 @@ def test_an_editable_install_is_found_from_the_parent_folder(source, tmp_path):
     found = subprocess.run([sys.executable, '-W', 'ignore', '-c', code, str(site)], cwd=source.parent, check=True,
                            capture_output=True, text=True, env={'PATH': os.environ['PATH']}).stdout.split()
     assert found == [str(source / 'mmskf' / '__init__.py'), str(source / 'mmskf')]
-    links = (source / 'mmskf' / '.mim').iterdir()
-    assert {path.name for path in links if path.exists()} == {'configs', 'tools', 'model-index.yml'}
+    linked = {path.name for path in (source / 'mmskf' / '.mim').iterdir() if path.exists()}
+    assert linked == {'configs', 'tools', 'model-index.yml'}
 
 
 def test_the_wheel_says_what_it_needs(wheel):

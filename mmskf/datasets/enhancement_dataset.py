@@ -13,35 +13,35 @@ from mmskf.utils.image_folder import IMG_EXTENSIONS, describe_skipped, is_image_
 
 @DATASETS.register_module()
 class EnhancementDataset(BasicImageDataset):
-    """Low-light images in a folder, with or without a second folder that holds their normal-light partners.
+    """Low-light images in a folder, with or without a second folder of normal-light ground-truth images.
 
-    What mmagic's ``BasicImageDataset`` lacks: everything that can be wrong with the folders is said when the data set is
-    built, before a training starts; partners may have different names on the two sides, also different extensions.
+    What it adds to mmagic's ``BasicImageDataset``: everything that can be wrong with the folders is reported when the data set is
+    built, before training starts; the two images of a pair may have different names and different extensions.
 
-    Images are told by their endings, in any case of letters. Hidden files are skipped; the other
-    files of a folder that are skipped are named in the log, and listed in ``skipped``.
+    Images are recognized by their extensions, in upper or lower case. Hidden files are skipped; other skipped files are named in
+    the log, and listed in ``skipped``.
 
-    Each sample holds ``key`` (what the names of a pair have in common), ``img_path`` and, with pairs, ``gt_path``. Samples
-    are sorted by ``key``.
+    Each sample has a ``key`` (the common part of the names of a pair), ``img_path`` and, with pairs, ``gt_path``. Samples are
+    sorted by ``key``.
 
     Args:
         data_root (str): Folder of the data set.
         data_prefix (dict): Folder of each side below ``data_root``: ``dict(img='low', gt='high')`` for pairs,
             ``dict(img='')`` for images without ground truth.
-        filename_tmpl (dict, optional): How a side builds its file names, without extension, from what a pair has in common:
+        filename_tmpl (dict, optional): File names of each side, without extension, with '{}' for the common part of a pair:
             ``dict(img='low{}', gt='normal{}')`` pairs low00690.png with normal00690.png. Defaults to '{}' for each side.
         pipeline (Sequence): Transforms. Defaults to none.
-        metainfo (dict, optional): Facts about the data set. ``num_images`` is the number of images (pairs count once) that
-            it should have: another number is a warning, since scores on part of a data set compare with nobody's.
-        recursive (bool): Also looks in folders below. Defaults to False.
-        serialize_data (bool): Packs the list of files for many workers, which costs a garbage collection (half a second) and
-            pays off from some hundred thousand files on. Defaults to False.
-        img_suffix (Sequence[str]): Endings of images, in lower case. Defaults to :data:`IMG_EXTENSIONS`.
+        metainfo (dict, optional): Facts about the data set. ``num_images`` is the expected number of images (pairs count once):
+            another number gives a warning, since scores on part of a data set are not comparable with any others.
+        recursive (bool): Whether to search subfolders as well. Defaults to False.
+        serialize_data (bool): Whether to pack the list of files for many workers, which costs a garbage collection (half a
+            second) and pays off for more than some hundred thousand files. Defaults to False.
+        img_suffix (Sequence[str]): Extensions of images, in lower case. Defaults to :data:`IMG_EXTENSIONS`.
         **kwargs: ``test_mode``, ``indices``, ``lazy_init``... of ``mmengine.dataset.BaseDataset``, and ``backend_args``.
 
     Raises:
-        FileNotFoundError: If a folder is missing or holds no image.
-        ValueError: If a name does not follow its template, or an image has no partner.
+        FileNotFoundError: If a folder is missing or contains no image.
+        ValueError: If a name does not match its template, or an image has no partner.
 
     Examples:
         >>> EnhancementDataset('data/LOL', dict(img='our485/low', gt='our485/high'))
@@ -61,7 +61,7 @@ class EnhancementDataset(BasicImageDataset):
                  img_suffix: Sequence[str] = IMG_EXTENSIONS,
                  **kwargs: Any) -> None:
         self.skipped: list[str] = []
-        # A new dict for each data set: BasicImageDataset writes into the one it gets, also where that is its default.
+        # A new dict for each data set: BasicImageDataset modifies the one it gets, even its own default.
         super().__init__(
             data_root=data_root,
             data_prefix=dict(data_prefix),
@@ -85,17 +85,17 @@ class EnhancementDataset(BasicImageDataset):
         expected = self._metainfo.get('num_images')
         if expected is not None and len(keys) != expected:
             print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(keys)} images, '
-                      f'expected {expected}: scores do not compare with published ones',
+                      f'expected {expected}: scores are not comparable with published ones',
                       logger='current', level=logging.WARNING)
         return [dict(key=key, **{f'{side}_path': paths[key] for side, paths in sides.items()}) for key in keys]
 
     def _find_images(self, side: str) -> dict[str, str]:
-        """The images of a side: what they have in common with their partners -> path."""
+        """The images of a side: the part of the name shared with their partners -> path."""
         folder = self.data_prefix[side]
         if not self.file_backend.isdir(folder):
             raise FileNotFoundError(
                 f'The folder of the "{side}" images does not exist: {folder}. Put the data set there, or say where it is '
-                f'with --data-root (field data_root, now {self.data_root!r}; data_prefix.{side} is the folder below it)')
+                f'with --data-root (field data_root, now {self.data_root!r}; data_prefix.{side} is the folder inside it)')
         template = self.filename_tmpl[side]
         pattern = re.compile('(.*)'.join(re.escape(part) for part in template.split('{}')))
         paths: dict[str, str] = {}
@@ -111,19 +111,19 @@ class EnhancementDataset(BasicImageDataset):
             key = osp.join(osp.dirname(name), match.group(1))
             path = osp.join(folder, name)
             if key in paths:
-                raise ValueError(f'{paths[key]} and {path} have the same name but for the extension, so that partners are '
-                                 'not clear: keep one of them')
+                raise ValueError(f'{paths[key]} and {path} have the same name except for the extension, so the pairs are '
+                                 'ambiguous: keep one of them')
             paths[key] = path
         if skipped:
             self.skipped += skipped
             print_log(describe_skipped(skipped), logger='current', level=logging.WARNING)
         if strangers:
             raise ValueError(f'{len(strangers)} of the images in {folder} are not named "{template}.*": {shortened(strangers)}. '
-                             f'Rename them or take them out, or set filename_tmpl.{side}')
+                             f'Rename or remove them, or set filename_tmpl.{side}')
         if not paths:
-            raise FileNotFoundError(f'The folder of the "{side}" images holds no image: {folder} (looked for '
+            raise FileNotFoundError(f'The folder of the "{side}" images contains no image: {folder} (looked for '
                                     f'{", ".join(self.img_suffix)}'
-                                    f'{"" if self.recursive else ", not in folders below"})')
+                                    f'{"" if self.recursive else ", not in subfolders"})')
         return paths
 
     def _check_pairs(self, sides: dict[str, dict[str, str]]) -> None:
@@ -136,5 +136,5 @@ class EnhancementDataset(BasicImageDataset):
                     problems.append(f'{len(alone)} of the {len(paths)} images of "{side}" have none in "{other}" '
                                     f'({self.data_prefix[other]}): {shortened(alone)}')
         if problems:
-            raise ValueError(f'Every image needs a partner, but {"; ".join(problems)}. Complete the pairs, or take out the '
+            raise ValueError(f'Every image needs a partner, but {"; ".join(problems)}. Complete the pairs, or remove the '
                              f'images without a partner; names are paired by filename_tmpl={self.filename_tmpl}')

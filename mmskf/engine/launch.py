@@ -44,7 +44,7 @@ def prepare_launch_without_gpu(cfg: Config) -> None:
         raise RuntimeError(f'--launcher {cfg.launcher} needs GPUs, but none is visible. On CPUs start with torchrun: '
                            'bash tools/dist_train.sh CONFIG PROCESSES')
     if cfg.get('sync_bn'):
-        raise RuntimeError('sync_bn needs GPUs, and none is visible: PyTorch synchronizes BatchNorm on GPUs alone. Leave it out')
+        raise RuntimeError('sync_bn needs GPUs, but none is visible: PyTorch synchronizes BatchNorms only on these. Remove it')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
         # A process that ends while gloo's threads are running is sometimes aborted, after all its work is done.

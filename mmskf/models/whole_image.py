@@ -1,40 +1,44 @@
-"""Large images in tiles, with what a method computes from the whole image computed once, from the whole.
+"""Enhances large images in tiles, while statistics of the whole image are computed once, from the whole image.
 
-A network that computes something of the whole image says so in one of two ways. What comes as a few numbers, like the weights of
-an attention over channels, is passed through :func:`whole_image` where it is computed. What comes pixel by pixel, like the
-SNR map, is returned by :meth:`EnhancementNet.maps_of_whole`.
+A network that uses such statistics says so in one of two ways. A few numbers, like the weights of channel attention, are passed
+through :func:`whole_image` where they are computed. Pixelwise maps, like the SNR map, are returned by
+:meth:`EnhancementNet.maps_of_whole`.
 """
 import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import is_model_wrapper
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior, SemanticPrior
 
-ALIGNMENT = 16  # Tiles begin at multiples of it: the coarsest scale of a network that takes any size.
-RAMP = 64  # Pixels over which one tile passes into the next.
+if TYPE_CHECKING:
+    from .editors import EnhancementEditor
+
+ALIGNMENT = 16  # Tiles start at multiples of it: the coarsest scale of a network that takes any size.
+RAMP = 64  # Pixels over which one tile is blended into the next.
 
 
 class _Statistics:
-    """What was computed of a whole image, in the order of the computation; ``position`` is None while it is collected."""
+    """Statistics of a whole image, in the order of their computation; ``position`` is None while they are collected."""
 
     def __init__(self) -> None:
-        self.values: List[Tensor] = []
-        self.position: Optional[int] = None
+        self.values: list[Tensor] = []
+        self.position: int | None = None
 
 
-_current: Optional[_Statistics] = None
+_current: _Statistics | None = None
 
 
 def whole_image(statistic: Tensor) -> Tensor:
-    """Marks a tensor that says something of the whole image: in a tile, that of the whole is returned in its place.
+    """Marks a statistic of the whole image: in a tile, that of the whole image is returned instead.
 
     Args:
-        statistic (Tensor): Of a shape that does not depend on the size of the image.
+        statistic (Tensor): A tensor whose shape does not depend on the image size.
     """
     if _current is None:
         return statistic
@@ -50,8 +54,8 @@ def whole_image(statistic: Tensor) -> Tensor:
 
 
 @contextmanager
-def _statistics(values: Optional[List[Tensor]] = None) -> Iterator[List[Tensor]]:
-    """Collects the statistics of the whole image; where they are given, hands them out to a tile."""
+def _statistics(values: list[Tensor] | None = None) -> Iterator[list[Tensor]]:
+    """Collects the statistics of the whole image or, if they are given, supplies them to a tile."""
     global _current
     before, _current = _current, _Statistics()
     if values is not None:
@@ -74,20 +78,20 @@ class Window(NamedTuple):
         return image[..., self.top:self.bottom, self.left:self.right]
 
 
-def _spans(length: int, side: int, overlap: int, alignment: int) -> List[Tuple[int, int]]:
-    """Spans of ``side`` or less that cover a length, begin at multiples of the alignment, and overlap."""
+def _spans(length: int, side: int, overlap: int, alignment: int) -> list[tuple[int, int]]:
+    """Overlapping spans of ``side`` or less that cover a length and start at multiples of the alignment."""
     if length <= side:
         return [(0, length)]
     shared = overlap + alignment
     count = math.ceil((length - shared) / (side - shared))
-    # As many spans can do with less, where the last one would hardly be needed.
+    # The same number of spans may be shorter, if the last one would hardly be needed.
     side = math.ceil((length + (count - 1) * shared) / count / alignment) * alignment
     starts = [(length - side) * i // (count - 1) // alignment * alignment for i in range(count)]
     return [(start, min(start + side, length)) for start in starts[:-1]] + [(starts[-1], length)]
 
 
-def _shares(spans: List[Tuple[int, int]], context: int, like: Tensor) -> List[Tensor]:
-    """The share of each span in what is added up: a ramp where it meets its neighbor, 0 for what lacks its context, else 1."""
+def _shares(spans: list[tuple[int, int]], context: int, like: Tensor) -> list[Tensor]:
+    """The blending weights of each span: a ramp where it meets its neighbor, 0 where it lacks its context, else 1."""
     shares = [torch.ones(end - start, device=like.device) for start, end in spans]
     total = like.new_zeros(spans[-1][1])
     for first, second, (_, end), (start, _) in zip(shares, shares[1:], spans, spans[1:]):
@@ -101,14 +105,14 @@ def _shares(spans: List[Tuple[int, int]], context: int, like: Tensor) -> List[Te
 
 
 def prior_of_window(prior: SemanticPrior, window: Window, size: Sequence[int], seen: Sequence[int]) -> SemanticPrior:
-    """The part of a prior that belongs to a tile, as if the knowledge bank had seen the image at its full size.
+    """The part of a prior that belongs to a tile, as if the knowledge bank had seen the image at full size.
 
     Args:
-        prior (SemanticPrior): Of the whole image, reduced to ``seen``.
+        prior (SemanticPrior): Prior of the whole image, downsampled to ``seen``.
         window (Window): The tile.
         size (Sequence[int]): Height and width of the whole image.
-        seen (Sequence[int]): Height and width of what the bank saw of it; its maps are interpolated to what they would be, had
-            that been all.
+        seen (Sequence[int]): Height and width at which the bank saw it; its maps are interpolated to the resolution that they
+            would have at full size.
     """
 
     def cut(maps: Tensor) -> Tensor:
@@ -126,11 +130,11 @@ def prior_of_window(prior: SemanticPrior, window: Window, size: Sequence[int], s
 
 
 class _Asked:
-    """A knowledge bank that remembers what it answered."""
+    """A knowledge bank that remembers its answer."""
 
     def __init__(self, bank: Callable[[Tensor], SemanticPrior]):
         self.bank = bank
-        self.answer: Optional[SemanticPrior] = None
+        self.answer: SemanticPrior | None = None
 
     def __call__(self, image: Tensor) -> SemanticPrior:
         self.answer = self.bank(image)
@@ -138,23 +142,23 @@ class _Asked:
 
 
 def _shrunk(image: Tensor, max_pixels: int, divisor: int) -> Tensor:
-    """(N, C, H, W) at a size of about ``max_pixels`` or less, of sides that are multiples of ``divisor``."""
+    """Downsamples (N, C, H, W) to about ``max_pixels`` or less, with sides that are multiples of ``divisor``."""
     scale = math.sqrt(max_pixels / image[0, 0].numel())
     size = [max(1, int(side * scale) // divisor) * divisor for side in image.shape[-2:]]
     return F.interpolate(image, size=size, mode='area')
 
 
-def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], max_pixels: int) -> Tensor:
-    """Enhances images that are too large for the memory, in tiles that overlap and are blended.
+def enhance_in_tiles(editor: 'EnhancementEditor', inputs: Tensor, gt: Tensor | None, max_pixels: int) -> Tensor:
+    """Enhances images that are too large for the memory, in overlapping tiles that are blended.
 
-    First the whole image is enhanced at a size of ``max_pixels`` or less. From this come the prior, whichever image the
-    generator asks it of, and every statistic of the whole image (:func:`whole_image`). Then come the tiles, with these.
+    First the whole image is enhanced at ``max_pixels`` or less. This pass gives the prior, of whichever image the generator asks
+    for, and all statistics of the whole image (:func:`whole_image`). Then the tiles are enhanced with these.
 
     Args:
-        editor (SKFEditor): Whose ``test_prior`` and ``generate`` are called.
+        editor (EnhancementEditor): The editor whose ``test_prior`` and ``generate`` are called.
         inputs (Tensor): Low-light images (N, C, H, W), H and W multiples of the generator's ``size_divisor``.
         gt (Tensor, optional): Ground truth (N, 3, H, W), as for :meth:`EnhancementEditor.test`.
-        max_pixels (int): Pixels of a tile, at most; but no side is shorter than four times the alignment.
+        max_pixels (int): Maximum pixels of a tile; but no side is shorter than four times the alignment.
 
     Returns:
         Tensor: (N, 3, H, W), unclamped, float32.
@@ -162,14 +166,9 @@ def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], ma
     divisor, size = editor.size_divisor, inputs.shape[-2:]
     generator = editor.generator.module if is_model_wrapper(editor.generator) else editor.generator
     maps = generator.maps_of_whole(inputs)
-    small, small_gt = (None if x is None else _shrunk(x, max_pixels, divisor) for x in (inputs, gt))
-    prior = editor.test_prior(small, small_gt)
-    asked = _Asked(prior) if callable(prior) else None
-    with _statistics() as values:
-        editor.generate(small, asked or prior, small_gt,
-                        **{name: _shrunk(value, max_pixels, divisor) for name, value in maps.items()})
-    prior, seen = asked.answer if asked else prior, small.shape[-2:]
-    del small, small_gt, asked
+    prior, seen, values = _of_whole(editor, _shrunk(inputs, max_pixels, divisor),
+                                    None if gt is None else _shrunk(gt, max_pixels, divisor),
+                                    {name: _shrunk(value, max_pixels, divisor) for name, value in maps.items()})
 
     result = inputs.new_zeros(len(inputs), 3, *size, dtype=torch.float32)
     rows, columns, context = _grid(size, max_pixels, generator.context, divisor)
@@ -185,11 +184,22 @@ def enhance_in_tiles(editor: nn.Module, inputs: Tensor, gt: Optional[Tensor], ma
     return result
 
 
-def _grid(size: Sequence[int], max_pixels: int, context: int, divisor: int
-          ) -> Tuple[List[Tuple[int, int]], List[Tuple[int, int]], int]:
-    """The spans of rows and of columns whose products are the tiles, and how much of their context these have.
+def _of_whole(editor: 'EnhancementEditor', inputs: Tensor, gt: Tensor | None, maps: dict[str, Tensor]
+              ) -> tuple[SemanticPrior | None, Sequence[int], list[Tensor]]:
+    """Enhances the whole image at a small size; returns its prior, that size, and its statistics."""
+    prior: Prior = editor.test_prior(inputs, gt)
+    if callable(prior):
+        prior = _Asked(prior)
+    with _statistics() as values:
+        editor.generate(inputs, prior, gt, **maps)
+    return prior.answer if isinstance(prior, _Asked) else prior, inputs.shape[-2:], values
 
-    Tiles are squares, or longer where the image is narrow. Small ones get less context, so that little is computed twice.
+
+def _grid(size: Sequence[int], max_pixels: int, context: int, divisor: int
+          ) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
+    """The spans of rows and of columns whose products are the tiles, and the context of these.
+
+    Tiles are squares, or longer if the image is narrow. Small ones get less context, so that little is computed twice.
     """
     alignment = math.lcm(ALIGNMENT, divisor)
 

@@ -1,4 +1,3 @@
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine import fileio
@@ -9,7 +8,7 @@ from mmskf.utils.image_file import PIXEL_LIMIT, read_photo
 
 
 def decode_image(content: bytes, name: str, pixel_limit: int | None = PIXEL_LIMIT) -> np.ndarray:
-    """Decodes an image file of any common kind to 8-bit sRGB, upright: the pixels of :func:`~mmskf.utils.image_file.read_photo`.
+    """Decodes an image file in any common format to upright 8-bit sRGB: the pixels of :func:`~mmskf.utils.image_file.read_photo`.
 
     Args:
         content (bytes): The file.
@@ -20,22 +19,21 @@ def decode_image(content: bytes, name: str, pixel_limit: int | None = PIXEL_LIMI
         np.ndarray: uint8 (H, W, 3), RGB.
 
     Raises:
-        OSError: If the file is damaged, truncated or no image.
-        ValueError: If it is an image that is not taken: too large, a raw file, or of other numbers than 8 or 16 bits or floats
-            in [0, 1].
+        OSError: If the file is damaged, truncated or not an image.
+        ValueError: If the image is not supported: too large, a raw file, or not 8 bits, 16 bits or floats in [0, 1].
     """
     return read_photo(content, name, pixel_limit).pixels
 
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Loads one image as 8-bit sRGB, whatever kind of file it is in, and names the file when something is wrong with it.
+    """Loads an image as 8-bit sRGB, whatever its format, and names the file if something is wrong with it.
 
-    What happens to gray, RGBA, 16-bit and float images, and to color profiles: :func:`~mmskf.utils.image_file.read_photo`.
+    For gray, RGBA, 16-bit and float images, and for color profiles, see :func:`~mmskf.utils.image_file.read_photo`.
 
     Required Keys:
 
-    - [KEY]_path, or [KEY]: an array in place of a file
+    - [KEY]_path, or [KEY]: an array instead of a file
 
     Added Keys:
 
@@ -44,13 +42,13 @@ class LoadImage(BaseTransform):
 
     Args:
         key (str): Which image, e.g. 'img' (low light) or 'gt' (normal light).
-        same_size_as (str, optional): Key of an image loaded before; this one must have its size. Defaults to None.
-        backend_args (dict, optional): Where mmengine's file client finds the file, if not on a disk. Defaults to None.
+        same_size_as (str, optional): Key of an image loaded before, which must have the same size. Defaults to None.
+        backend_args (dict, optional): Options of mmengine's file client, for files that are not on a disk. Defaults to None.
         pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to 2^28; None: no limit.
 
     Raises:
-        OSError: If the file is damaged, truncated, or no image.
-        ValueError: If it is an image that is not taken (see :func:`decode_image`), or the sizes of the pair differ.
+        OSError: If the file is damaged, truncated, or not an image.
+        ValueError: If the image is not supported (see :func:`decode_image`), or the sizes of the pair differ.
     """
 
     def __init__(self,

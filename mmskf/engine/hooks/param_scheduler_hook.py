@@ -9,17 +9,16 @@ from mmskf.registry import HOOKS
 
 @HOOKS.register_module()
 class ParamSchedulerHook(BaseParamSchedulerHook):
-    """mmengine's, for schedules by epoch in a training that is counted in iterations, too.
+    """mmengine's, but also for epoch-based learning-rate schedules in iteration-based training.
 
-    mmengine takes such a training for one epoch, whatever its length, so that schedules with ``by_epoch=True`` never act there;
-    and those that it converts by ``convert_to_iter_based`` change in every iteration.
+    mmengine treats such a training as a single epoch, whatever its length, so schedules with ``by_epoch=True`` have no effect
+    there; and those that ``convert_to_iter_based`` converts change at every iteration.
 
     Args:
-        epoch_length (int, optional): Iterations of an epoch. Defaults to None: epochs are those of the training loop.
+        epoch_length (int, optional): Iterations per epoch. Defaults to None: epochs are those of the training loop.
 
     Raises:
-        ValueError: If an epoch would have no iteration; at the start of the training, if there are schedules that would never
-            act.
+        ValueError: If an epoch would have no iteration; at the start of training, if a schedule would have no effect.
     """
 
     def __init__(self, epoch_length: int | None = None):
@@ -28,28 +27,28 @@ class ParamSchedulerHook(BaseParamSchedulerHook):
         self.epoch_length = epoch_length
 
     def before_train(self, runner: Runner) -> None:
-        """Refuses schedules that would never act."""
+        """Rejects schedules that would have no effect."""
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             return
         schedulers = runner.param_schedulers or []
-        for scheduler in schedulers if isinstance(schedulers, list) else chain.from_iterable(schedulers.values()):
-            if not scheduler.by_epoch or getattr(scheduler, 'need_val_args', False):  # the latter act after validations
+        for scheduler in schedulers if isinstance(schedulers, list) else chain(*schedulers.values()):
+            if not scheduler.by_epoch or getattr(scheduler, 'need_val_args', False):  # the latter step after validations
                 continue
-            name = f'param_scheduler: {type(scheduler).__name__} goes by epoch, and this training is counted in iterations'
+            name = f'param_scheduler: {type(scheduler).__name__} is epoch-based, but this training is counted in iterations'
             if self.epoch_length is None:
-                raise ValueError(f'{name}: set by_epoch=False in it, or say how many of them an epoch has by '
+                raise ValueError(f'{name}: set by_epoch=False in it, or the iterations per epoch as '
                                  'default_hooks.param_scheduler.epoch_length')
             if scheduler.end <= 1:
                 raise ValueError(f'{name}: set its end, the number of the epoch that it ends with')
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None,
                          outputs: dict | None = None) -> None:
-        """Schedules by iteration act in every one, those by epoch after the last one of an epoch."""
+        """Steps iteration-based schedules every iteration, epoch-based ones after the last iteration of an epoch."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if self.epoch_length and self.every_n_train_iters(runner, self.epoch_length):
             super().after_train_epoch(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Schedules by epoch act, if epochs are those of the training loop."""
+        """Steps epoch-based schedules, if epochs are those of the training loop."""
         if self.epoch_length is None:
             super().after_train_epoch(runner)

@@ -18,9 +18,9 @@ from .image_names import names_below_common_folder
 class SaveImagesHook(Hook):
     """Saves every output of a test as an 8-bit RGB PNG under the name of its input.
 
-    Values are rounded and clipped as the metrics do it, so that figures computed from the files are the reported ones.
-    Folders are kept below the deepest folder that holds all inputs ('LIME/1.png', 'NPE/1.png'). Where two inputs differ
-    only in their ending, all keep theirs: 'a.bmp' and 'a.jpg' give 'a.bmp.png' and 'a.jpg.png'.
+    Values are rounded and clipped as in the metrics, so scores computed from the files are the reported ones. Folders are kept
+    below the deepest folder that contains all inputs ('LIME/1.png', 'NPE/1.png'). If two inputs differ only in their extension,
+    all keep theirs: 'a.bmp' and 'a.jpg' give 'a.bmp.png' and 'a.jpg.png'.
 
     Args:
         out_dir (str or Path): Folder of the images; it is made. Files of an earlier test are replaced, inputs never.

@@ -124,7 +124,7 @@ def check_stages(stages: Sequence[dict], model: nn.Module) -> None:
     for stage in stages:
         unknown = set(stage) - {'name', 'iters', 'dataloader'}
         if unknown or not isinstance(stage.get('iters'), int) or stage['iters'] < 0:
-            raise ValueError(f'train_cfg.stages has the stage {dict(stage)}: a stage takes name, iters (0 or more) and dataloader')
+            raise ValueError(f'train_cfg.stages has the stage {dict(stage)}: it takes name, iters (0 or more) and dataloader')
     names = [stage.get('name') for stage in stages]
     if names != list(known):
         raise ValueError(f'train_cfg.stages has the stages {names}, but the model is trained in the stages {list(known)}: '

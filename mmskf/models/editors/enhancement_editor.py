@@ -1,4 +1,4 @@
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,18 +12,18 @@ from mmskf.models.whole_image import enhance_in_tiles
 from mmskf.structures import Prior
 from mmskf.utils.image import from_mmagic
 
-Outputs = Union[Tensor, Tuple[Tensor, ...]]
-# Images are read as RGB in 0..255, whatever a pipeline appends to them alike; inside the models all is in [0, 1].
+Outputs = Tensor | tuple[Tensor, ...]
+# Images are read as RGB in 0..255, and so is what a pipeline appends to them; inside the models everything is in [0, 1].
 DATA_PREPROCESSOR = dict(type='mmagic.DataPreprocessor', mean=[0.], std=[255.])
 
 
 def full_size(outputs: Outputs) -> Tensor:
-    """The enhanced image of what a generator returns: the tensor, or the first of several."""
+    """The enhanced image in a generator's outputs: the tensor, or the first of several."""
     return outputs[0] if isinstance(outputs, (tuple, list)) else outputs
 
 
 def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
-    """Pads (N, C, H, W) on the right and at the bottom, mirrored where the image is large enough, to multiples of ``divisor``."""
+    """Pads (N, C, H, W) at the right and bottom to multiples of ``divisor``, by reflection if the image is large enough."""
     for axis in (-1, -2):
         size = image.shape[axis]
         missing = -size % divisor
@@ -33,11 +33,11 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
     return image
 
 
-def check_finite(images: Tensor, data_samples: Optional[DataSample]) -> None:
-    """Refuses outputs (N, 3, H, W) that would be saved as black pixels and scored as if they were an image.
+def check_finite(images: Tensor, data_samples: DataSample | None) -> None:
+    """Rejects outputs (N, 3, H, W) that would be saved as black pixels and scored like an image.
 
     Raises:
-        FloatingPointError: Names the image.
+        FloatingPointError: If an output is not finite; names the image.
     """
     bad = (~images.isfinite()).flatten(1).sum(dim=1)
     if not bad.any():
@@ -47,39 +47,40 @@ def check_finite(images: Tensor, data_samples: Optional[DataSample]) -> None:
     name = f'number {number} of its batch' if sample is None else sample.get('img_path') or sample.get('key')
     raise FloatingPointError(f'The output of the network for the image {name} is NaN or infinite in {int(bad[number])} of '
                              f'{images[number].numel()} values: its weights are broken, or half precision is not enough for it '
-                             '(leave --amp out)')
+                             '(omit --amp)')
 
 
 class EnhancementEditor(BaseEditModel):
-    """What an editor needs around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
+    """The base editor around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
 
-    A subclass may override :meth:`generate` (how the generator is called) and :meth:`test_prior` (what it is told of semantics).
+    A subclass may override :meth:`generate` (how the generator is called) and :meth:`test_prior` (which prior it gets).
 
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
         recon_loss (dict): Config of its loss.
-        data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images to [0, 1].
+        data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images are scaled to
+            [0, 1].
         train_cfg (dict, optional): As in ``BaseEditModel``; unused.
         test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; ``max_pixels=N`` enhances larger images
-            in tiles; a subclass names what else it takes in ``test_options``. Defaults to None.
+            in tiles; a subclass lists further options in ``test_options``. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Raises:
-        TypeError: If the generator is no :class:`EnhancementNet`.
-        ValueError: For an unknown option in ``test_cfg``.
+        TypeError: If the generator is not an :class:`EnhancementNet`.
+        ValueError: If ``test_cfg`` has an unknown option.
     """
 
-    test_options: Tuple[str, ...] = ('tta', 'max_pixels')
-    gt_note = 'output made with the ground truth'  # In the name of every score, where ``test_uses_gt`` is set.
-    gt_advice = 'choose a setting that needs none'  # For whoever has no ground truth.
+    test_options: tuple[str, ...] = ('tta', 'max_pixels')
+    gt_note = 'output made with the ground truth'  # In the name of every score, if ``test_uses_gt`` is set.
+    gt_advice = 'choose a setting that needs none'  # For users without a ground truth.
 
     def __init__(self,
                  generator: dict,
                  recon_loss: dict,
-                 data_preprocessor: Optional[dict] = None,
-                 train_cfg: Optional[dict] = None,
-                 test_cfg: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None):
+                 data_preprocessor: dict | None = None,
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 init_cfg: dict | None = None):
         unknown = sorted(set(test_cfg or {}) - set(self.test_options))
         if unknown:
             raise ValueError(f'model.test_cfg has {" and ".join(unknown)}, which {type(self).__name__} does not take: '
@@ -92,27 +93,27 @@ class EnhancementEditor(BaseEditModel):
             init_cfg=init_cfg,
             data_preprocessor=data_preprocessor or DATA_PREPROCESSOR)
         if not isinstance(self.generator, EnhancementNet):
-            raise TypeError(f'model.generator is {generator["type"]}, which is no EnhancementNet: derive it from '
+            raise TypeError(f'model.generator is {generator["type"]}, which is not an EnhancementNet: derive it from '
                             'mmskf.models.EnhancementNet, or wrap it: generator=dict(type="SEWrapper", net=dict(type=...))')
-        # Read here, since data parallel wrappers hide the generator's attributes.
+        # Read here, since data-parallel wrappers hide the generator's attributes.
         self.size_divisor = self.generator.size_divisor
         self.input_channels = self.generator.input_channels
         self.test_uses_gt = self.generator.test_uses_gt
-        self.max_pixels: Optional[int] = (test_cfg or {}).get('max_pixels')
+        self.max_pixels: int | None = (test_cfg or {}).get('max_pixels')
 
-    def val_step(self, data: dict) -> List[DataSample]:
-        """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
+    def val_step(self, data: dict) -> list[DataSample]:
+        """Predictions for a batch, as in mmagic; see :meth:`check_sizes`."""
         self.check_sizes(data)
         return super().val_step(data)
 
-    def test_step(self, data: dict) -> List[DataSample]:
-        """Predictions of a batch, as mmagic; see :meth:`check_sizes`."""
+    def test_step(self, data: dict) -> list[DataSample]:
+        """Predictions for a batch, as in mmagic; see :meth:`check_sizes`."""
         self.check_sizes(data)
         return super().test_step(data)
 
     @staticmethod
     def check_sizes(data: dict) -> None:
-        """Refuses a batch of images of several sizes, which cannot be stacked.
+        """Rejects a batch of images of different sizes, which cannot be stacked.
 
         Raises:
             ValueError: If they differ; names the files.
@@ -122,43 +123,43 @@ class EnhancementEditor(BaseEditModel):
             names = [sample.get('img_path', f'image {number}') for number, sample in enumerate(samples, 1)]
             sizes = [f'{name} is {image.shape[-1]}x{image.shape[-2]}' for name, image in zip(names, images)]
             raise ValueError(f'Images of several sizes (width x height) cannot be tested as one batch: {", ".join(sizes)}. Set '
-                             'batch_size=1 in val_dataloader and test_dataloader, which is what a test of photos takes')
+                             'batch_size=1 in val_dataloader and test_dataloader')
 
-    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None, **maps: Tensor) -> Outputs:
+    def generate(self, inputs: Tensor, prior: Prior, gt: Tensor | None = None, **maps: Tensor) -> Outputs:
         """Calls the generator.
 
         Args:
             inputs (Tensor): Low-light images (N, input_channels, H, W), of a size that the generator takes.
             prior (SemanticPrior or callable, optional): For its SE modules.
-            gt (Tensor, optional): Ground truth (N, 3, H, W) in training; in testing only where ``test_uses_gt`` is set.
-            **maps (Tensor): Its :meth:`EnhancementNet.maps_of_whole`, where the inputs are a tile.
+            gt (Tensor, optional): Ground truth (N, 3, H, W) in training; in testing only if ``test_uses_gt`` is set.
+            **maps (Tensor): Its :meth:`EnhancementNet.maps_of_whole`, if the inputs are a tile.
 
         Returns:
-            Tensor or tuple: What ``recon_loss`` takes.
+            Tensor or tuple: The input of ``recon_loss``.
         """
         return self.generator(inputs, prior, **maps)
 
-    def test_prior(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Prior:
-        """What the generator is told in testing of the semantics of its inputs: nothing, without a knowledge bank."""
+    def test_prior(self, inputs: Tensor, gt: Tensor | None = None) -> Prior:
+        """The prior that the generator gets in testing: None, without a knowledge bank."""
         return None
 
-    def test(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Outputs:
+    def test(self, inputs: Tensor, gt: Tensor | None = None) -> Outputs:
         """The generator's outputs in testing; images of more than ``max_pixels`` are enhanced in tiles.
 
         Args:
             inputs (Tensor): Low-light images (N, input_channels, H, W) of a size that the generator takes.
-            gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
+            gt (Tensor, optional): Ground truth (N, 3, H, W), if ``test_uses_gt`` is set.
         """
         if self.max_pixels and inputs[0, 0].numel() > self.max_pixels:
             return enhance_in_tiles(self, inputs, gt, self.max_pixels)
         return self.generate(inputs, self.test_prior(inputs, gt), gt)
 
-    def enhance(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Tensor:
+    def enhance(self, inputs: Tensor, gt: Tensor | None = None) -> Tensor:
         """Enhances images of any size.
 
         Args:
             inputs (Tensor): Low-light images (N, input_channels, H, W).
-            gt (Tensor, optional): Ground truth (N, 3, H, W), where ``test_uses_gt`` is set.
+            gt (Tensor, optional): Ground truth (N, 3, H, W), if ``test_uses_gt`` is set.
 
         Returns:
             Tensor: (N, 3, H, W), unclamped.
@@ -167,33 +168,33 @@ class EnhancementEditor(BaseEditModel):
         image = full_size(self.test(pad_to_multiple(inputs, self.size_divisor), gt))
         return image[..., :inputs.shape[-2], :inputs.shape[-1]]
 
-    def forward_tensor(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs: Any) -> Tensor:
-        """The enhanced images (N, 3, H, W), unclamped; the mean over four flips where ``test_cfg.tta`` is set."""
+    def forward_tensor(self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any) -> Tensor:
+        """The enhanced images (N, 3, H, W), unclamped; averaged over four flips if ``test_cfg.tta`` is set."""
         gt = self.ground_truth(data_samples) if self.test_uses_gt else None
-        flips: List[Tuple[int, ...]] = [(), (-1, ), (-2, ), (-2, -1)] if (self.test_cfg or {}).get('tta') else [()]
+        flips: list[tuple[int, ...]] = [(), (-1, ), (-2, ), (-2, -1)] if (self.test_cfg or {}).get('tta') else [()]
         images = [self.enhance(inputs.flip(axes), None if gt is None else gt.flip(axes)).flip(axes) for axes in flips]
         return torch.stack(images).mean(dim=0)
 
-    def forward_inference(self, inputs: Tensor, data_samples: Optional[DataSample] = None, **kwargs: Any) -> DataSample:
-        """As mmagic; raises FloatingPointError, naming the image, where the network's output is not finite."""
+    def forward_inference(self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any) -> DataSample:
+        """As in mmagic, but raises a FloatingPointError that names the image if the network's output is not finite."""
         images = self.forward_tensor(inputs, data_samples, **kwargs)
         check_finite(images, data_samples)
         return DataSample(pred_img=self.data_preprocessor.destruct(images, data_samples).cpu())
 
     @classmethod
-    def ground_truth(cls, data_samples: Optional[DataSample]) -> Tensor:
-        """The ground truth of a test batch as the models have it: (N, 3, H, W), RGB in [0, 1].
+    def ground_truth(cls, data_samples: DataSample | None) -> Tensor:
+        """The ground truth of a test batch in the models' format: (N, 3, H, W), RGB in [0, 1].
 
         Raises:
             ValueError: If there is none.
         """
         if data_samples is None or 'gt_img' not in data_samples:
-            raise ValueError('This model is configured to look at the ground truth in testing, and there is none: give it one, '
+            raise ValueError('This model is configured to use the ground truth in testing, but there is none: give it one, '
                              f'or {cls.gt_advice}')
         return from_mmagic(data_samples.gt_img)
 
-    def convert_to_datasample(self, predictions: DataSample, data_samples: DataSample, inputs: Tensor) -> List[DataSample]:
-        """As mmagic; outputs that the ground truth had a part in carry a note for :class:`mmskf.evaluation.ImageMetric`."""
+    def convert_to_datasample(self, predictions: DataSample, data_samples: DataSample, inputs: Tensor) -> list[DataSample]:
+        """As in mmagic; outputs that used the ground truth carry a note for :class:`mmskf.evaluation.ImageMetric`."""
         data_samples = super().convert_to_datasample(predictions, data_samples, inputs)
         for sample in data_samples:
             if self.test_uses_gt:
@@ -201,5 +202,5 @@ class EnhancementEditor(BaseEditModel):
         return data_samples
 
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = '', keep_vars: bool = False) -> dict:
-        """The weights under the same names with and without data parallel wrappers around the parts."""
+        """The weights, under the same names with and without data-parallel wrappers around the parts."""
         return get_state_dict(self, destination, prefix, keep_vars)

@@ -1,4 +1,4 @@
-"""What :class:`SKFEditor` refuses: parts of SKF that do not go together."""
+"""Checks that the parts of SKF in an :class:`SKFEditor` go together."""
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -8,14 +8,14 @@ PRIOR_INPUTS = ('lq', 'pred', 'gt')
 
 
 def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
-    """Refuses parts of SKF without what they need, and options that would do nothing.
+    """Rejects parts of SKF without their prerequisites, and options that would have no effect.
 
     Args:
         editor (SKFEditor): Built, with all its parts.
         told_se (bool): Whether its generator was configured with SE modules.
 
     Raises:
-        ValueError: Names the field, and the mend.
+        ValueError: Names the field, and what to do.
     """
     net = type(editor.generator).__name__
     for name in ('se_input', 'loss_input'):
@@ -26,7 +26,7 @@ def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
     if editor.sch_interval < 1:
         raise ValueError(f'sch_interval={editor.sch_interval!r}: choose 1 (every iteration) or more')
     if told_se and not editor.has_se:
-        raise ValueError(f'generator.se is configured, but {net} builds no SE module from it: build a SEModuleList there, or '
+        raise ValueError(f'generator.se is configured, but {net} builds no SE module from it: build an SEModuleList there, or '
                          'wrap the network in SEWrapper')
     unused = [name for name, changed, user in (
         ('se_input', editor.se_input != 'lq', editor.has_se), ('test_passes', editor.test_passes != 1, editor.has_se),
@@ -38,15 +38,16 @@ def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
     if editor.semantic_losses and not editor.skb:
         raise ValueError(f'{" and ".join(editor.semantic_losses)} needs a semantic knowledge bank: add one of configs/skb to '
                          '_base_, or set model.skb')
-    if editor.semantic_losses and not editor.skb.num_classes:
-        raise ValueError(f'{" and ".join(editor.semantic_losses)} needs the class scores of the semantic knowledge bank, and '
-                         f'{editor.skb.label} has features only, which guide SE modules alone: set model.skb to a bank with a '
-                         f'segmentation head, or {" and ".join(f"model.{name}=None" for name in editor.semantic_losses)}')
+    if editor.semantic_losses and editor.skb and not editor.skb.num_classes:
+        raise ValueError(f'{" and ".join(editor.semantic_losses)} needs the class scores of the semantic knowledge bank, but '
+                         f'{editor.skb.label} has features only, which is enough for SE modules alone: set model.skb to a bank '
+                         'with a segmentation head, or '
+                         f'{" and ".join(f"model.{name}=None" for name in editor.semantic_losses)}')
     if editor.skb and not (editor.has_se or editor.semantic_losses):
-        raise ValueError('There is a semantic knowledge bank, but nothing that asks it: set generator.se, sch_loss or '
+        raise ValueError('There is a semantic knowledge bank, but nothing uses it: set generator.se, sch_loss or '
                          'sa_loss, or start from one of configs/skf')
     if bool(editor.sa_loss) != bool(editor.discriminator):
         raise ValueError('sa_loss and discriminator go together: one of them is missing in the model config')
     if editor.se_input == 'pred' and not editor.generator.early_image:
-        raise ValueError(f"se_input='pred': {net} makes no image before its SE modules whose prior these could get: set "
+        raise ValueError(f"se_input='pred': {net} makes no image before its SE modules that could provide their prior: set "
                          "se_input='lq', and test_passes=2 for the prior of the result")

@@ -1,4 +1,4 @@
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import torch
 from mmagic.structures import DataSample
@@ -6,6 +6,8 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from mmskf.models.losses import SALoss, SCHLoss
+from mmskf.models.skb import KnowledgeBank
 from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
 
@@ -14,20 +16,21 @@ from .skf_checks import check_parts
 
 
 class Priors:
-    """What the knowledge bank knows of the images of one step: it looks at each of them once, when it is first asked.
+    """The priors of the images of one step: the knowledge bank sees each of them once, when first requested.
 
     Args:
-        bank (KnowledgeBank, optional): None where nothing asks.
+        bank (KnowledgeBank, optional): None if no prior is requested.
         **images (Tensor): 'lq', 'gt' or 'pred' -> (N, 3, H, W), RGB in [0, 1].
     """
 
-    def __init__(self, bank: Optional[nn.Module], **images: Tensor):
+    def __init__(self, bank: KnowledgeBank | None, **images: Tensor):
         self.bank, self.images = bank, images
-        self._known: Dict[str, SemanticPrior] = {}
+        self._known: dict[str, SemanticPrior] = {}
 
     def of(self, name: str) -> SemanticPrior:
         """The prior of an image."""
         if name not in self._known:
+            assert self.bank is not None  # what needs a prior needs a bank: see check_parts
             self._known[name] = self.bank(self.images[name])
         return self._known[name]
 
@@ -36,54 +39,59 @@ class Priors:
 class SKFEditor(EnhancementEditor):
     """Semantic-aware knowledge guidance (SKF, Fig. 2) around an enhancement network.
 
-    Without ``skb`` it is the plain baseline, or the baseline with losses that know no semantics. With it, the frozen
-    knowledge bank yields a prior M (Eq. 1), the generator's SE modules embed it (Eq. 2, 4, 5), and the SCH and SA losses use
-    it: L = L_recon + L_SCH + L_SA, each with its weight (Eq. 15).
+    Without ``skb`` it is the plain baseline, or the baseline with losses that use no semantics. With it, the frozen knowledge
+    bank extracts a prior M (Eq. 1), the generator's SE modules embed it (Eq. 2, 4, 5), and the SCH and SA losses use it:
+    L = L_recon + L_SCH + L_SA, each weighted (Eq. 15).
 
-    What is particular to a method goes into a subclass, which overrides :meth:`generate` (how the generator is called),
+    The specifics of a method go into a subclass, which overrides :meth:`generate` (how the generator is called),
     :meth:`compared` (what SCH compares), :attr:`guided` (when SKF acts) or :attr:`recon_loss` (what L_recon is).
 
     Args:
         generator (dict): The enhancement network, an :class:`EnhancementNet`; ``se`` configures its SE modules (see
             :class:`SEModuleList`).
-        recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth. It yields a
+        recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth. It returns a
             scalar, or a dict: 'loss_recon' and terms for the log, without 'loss' in their names.
         skb (dict, optional): Config of a :class:`KnowledgeBank`, such as the :class:`SemanticKnowledgeBank`. Defaults to None.
         sch_loss (dict, optional): Config of the :class:`SCHLoss`. Defaults to None.
         sa_loss (dict, optional): Config of the :class:`SALoss`; training then takes two optimizers, ``generator`` and
             ``discriminator``. Defaults to None.
         discriminator (dict, optional): Config of D, needed with ``sa_loss``. Defaults to None.
-        se_input (str): The image whose prior the SE modules get. 'pred': the generator asks for the prior of an image of its
-            own (DRBN; RetinexNet, KinD and KinD++: the reflectance). 'gt': in training the ground truth, in testing the
-            low-light image. Defaults to 'lq'.
+        se_input (str): The image whose prior the SE modules get. 'pred': the generator requests the prior of an image of its own
+            (DRBN; RetinexNet, KinD and KinD++: the reflectance). 'gt': in training the ground truth, in testing the low-light
+            image. Defaults to 'lq'.
         loss_input (str): The image whose prior the losses get: 'lq', 'pred' or 'gt'. Defaults to 'lq'.
         test_passes (int): 2 enhances twice in testing, the second time with the prior of the first result. Defaults to 1.
-        sch_interval (int): The SCH loss acts in every so many iterations; 50: in the 50th, the 100th, ... Defaults to 1.
+        sch_interval (int): Interval of the SCH loss in iterations; 50: in the 50th, the 100th, ... Defaults to 1.
         **kwargs: See :class:`EnhancementEditor`.
 
     Raises:
-        TypeError: If the generator is no :class:`EnhancementNet`.
-        ValueError: If a part of SKF is configured without what it needs, or a choice does not exist.
+        TypeError: If the generator is not an :class:`EnhancementNet`.
+        ValueError: If a part of SKF is configured without its prerequisites, or a choice is unknown.
     """
+
+    skb: KnowledgeBank | None
+    sch_loss: SCHLoss | None
+    sa_loss: SALoss | None
+    discriminator: nn.Module | None
 
     def __init__(self,
                  generator: dict,
                  recon_loss: dict,
-                 skb: Optional[dict] = None,
-                 sch_loss: Optional[dict] = None,
-                 sa_loss: Optional[dict] = None,
-                 discriminator: Optional[dict] = None,
+                 skb: dict | None = None,
+                 sch_loss: dict | None = None,
+                 sa_loss: dict | None = None,
+                 discriminator: dict | None = None,
                  se_input: str = 'lq',
                  loss_input: str = 'lq',
                  test_passes: int = 1,
                  sch_interval: int = 1,
                  **kwargs: Any):
 
-        def build(cfg: Optional[dict], **known: Any) -> Optional[nn.Module]:
+        def build(cfg: dict | None, **known: Any) -> Any:
             return MODELS.build(dict(cfg, **known, _scope_='mmskf')) if cfg else None
 
-        # Random numbers that the bank draws before it reads its checkpoint must not count: from one seed, a generator starts
-        # with the same weights whether there is a bank or not.
+        # Building the bank must not affect the random state: with the same seed, the generator gets the same initial weights
+        # whether there is a bank or not.
         with torch.random.fork_rng(devices=[]):
             bank = build(skb)
         if generator.get('se') and bank:
@@ -96,7 +104,7 @@ class SKFEditor(EnhancementEditor):
         self.discriminator = build(discriminator, num_classes=bank.num_classes if semantic_d else 0)
         self.se_input, self.loss_input = se_input, loss_input
         self.test_passes, self.sch_interval = test_passes, sch_interval
-        # Which parts of SKF ask for a prior; data parallel wrappers hide the generator's attributes later.
+        # The parts of SKF that need a prior; data-parallel wrappers hide the generator's attributes later.
         self.has_se = bool(self.generator.se_modules)
         self.semantic_losses = [name for name in ('sch_loss', 'sa_loss')
                                 if getattr(self, name) is not None and getattr(self, name).semantic]
@@ -104,7 +112,7 @@ class SKFEditor(EnhancementEditor):
 
     @property
     def guided(self) -> bool:
-        """Whether SKF acts in this iteration: always, but for methods that are trained in stages."""
+        """Whether SKF acts in this iteration: always, except for methods that are trained in stages."""
         return True
 
     @property
@@ -112,17 +120,17 @@ class SKFEditor(EnhancementEditor):
         """The baseline's own loss in this iteration."""
         return self.pixel_loss
 
-    def compared(self, outputs: Outputs, gt: Tensor) -> Tuple[Tensor, Tensor]:
+    def compared(self, outputs: Outputs, gt: Tensor) -> tuple[Tensor, Tensor]:
         """The two images whose histograms SCH compares: the enhanced one and the ground truth."""
         return full_size(outputs), gt
 
     def se_prior(self, priors: Priors, name: str) -> Prior:
-        """What the SE modules get: the prior of the image of that name, or the bank where the generator asks for itself."""
+        """What the SE modules get: the prior of the named image, or the bank if the generator requests the prior itself."""
         if not self.has_se:
             return None
         return self.skb if self.se_input == 'pred' else priors.of(name)
 
-    def reconstruct(self, lq: Tensor, gt: Tensor) -> Tuple[Outputs, Optional[SemanticPrior]]:
+    def reconstruct(self, lq: Tensor, gt: Tensor) -> tuple[Outputs, SemanticPrior | None]:
         """One forward pass of training: the generator's outputs and the prior for the losses.
 
         Args:
@@ -133,15 +141,15 @@ class SKFEditor(EnhancementEditor):
             ValueError: If the crops have a size that the generator does not take.
         """
         if any(side % self.size_divisor for side in lq.shape[-2:]):
-            raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, and this generator takes multiples of '
+            raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, but this generator takes multiples of '
                              f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
         priors = Priors(self.skb, lq=lq[:, :3], gt=gt)
         outputs = self.generate(lq, self.se_prior(priors, self.se_input) if self.guided else None, gt)
         priors.images['pred'] = full_size(outputs)
         return outputs, priors.of(self.loss_input) if self.guided and self.semantic_losses else None
 
-    def losses(self, outputs: Outputs, gt: Tensor, prior: Optional[SemanticPrior]) -> Dict[str, Tensor]:
-        """The loss terms of the generator (Eq. 15), each by its name in the paper, and what L_recon shows of its own terms."""
+    def losses(self, outputs: Outputs, gt: Tensor, prior: SemanticPrior | None) -> dict[str, Tensor]:
+        """The loss terms of the generator (Eq. 15), named as in the paper, and the terms that L_recon logs."""
         recon = self.recon_loss(outputs, gt)
         losses = dict(recon) if isinstance(recon, dict) else dict(loss_recon=recon)
         if not self.guided:
@@ -149,23 +157,23 @@ class SKFEditor(EnhancementEditor):
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
         if self.sch_loss and iteration % self.sch_interval == 0:
             losses['loss_SCH'] = self.sch_loss(*self.compared(outputs, gt), prior and prior.labels)
-        if self.sa_loss:
+        if self.sa_loss and self.discriminator:
             losses.update(self.sa_loss.generator_loss(self.discriminator, full_size(outputs), gt, prior))
         return losses
 
-    def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> Dict[str, Tensor]:
+    def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> dict[str, Tensor]:
         """The generator's loss terms for low-light images (N, 3, H, W) and the ground truth ``data_samples.gt_img``."""
         outputs, prior = self.reconstruct(inputs, data_samples.gt_img)
         return self.losses(outputs, data_samples.gt_img, prior)
 
-    def train_step(self, data: dict, optim_wrapper: Any) -> Dict[str, Tensor]:
-        """One iteration; with the SA loss a step of D on the images as they are, then one of the generator."""
-        if self.sa_loss is None:
+    def train_step(self, data: dict, optim_wrapper: Any) -> dict[str, Tensor]:
+        """One iteration; with the SA loss a step of D on the current images, then one of the generator."""
+        if self.sa_loss is None or self.discriminator is None:
             return super().train_step(data, optim_wrapper)
         if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
             raise ValueError('With sa_loss, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
-                             'wrapper each for "generator" and "discriminator"; or no constructor in the scope mmskf, and what '
-                             'differs for the discriminator: see EditorOptimWrapperConstructor')
+                             'wrapper each for "generator" and "discriminator"; or, in the scope mmskf, no constructor but '
+                             'overrides for the discriminator: see EditorOptimWrapperConstructor')
         if not self.guided:
             return super().train_step(data, optim_wrapper['generator'])
         data = self.data_preprocessor(data, training=True)
@@ -183,8 +191,8 @@ class SKFEditor(EnhancementEditor):
         optim_wrapper['generator'].update_params(loss)
         return {**logs, **{key: value for key, value in logs_d.items() if key != 'loss'}}
 
-    def test_prior(self, inputs: Tensor, gt: Optional[Tensor] = None) -> Prior:
-        """What the SE modules get in testing; with ``test_passes`` of 2 that is the prior of a first result."""
+    def test_prior(self, inputs: Tensor, gt: Tensor | None = None) -> Prior:
+        """What the SE modules get in testing; with ``test_passes=2`` the prior of a first result."""
         priors = Priors(self.skb, lq=inputs[:, :3])
         prior = self.se_prior(priors, 'lq')
         if self.test_passes == 2:

@@ -1,4 +1,4 @@
-from typing import Optional
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,10 +11,10 @@ from .skf_editor import SKFEditor
 
 @MODELS.register_module()
 class StageLosses(nn.ModuleDict):
-    """The loss of each stage, by the stage's name.
+    """The losses of the stages, by name.
 
     Args:
-        **losses (dict): Name -> config of its loss.
+        **losses (dict): Name of a stage -> config of its loss.
     """
 
     def __init__(self, **losses: dict):
@@ -25,15 +25,15 @@ class StageLosses(nn.ModuleDict):
 class StagedEditor(SKFEditor):
     """An editor for a method whose subnets are trained one after the other (RetinexNet, KinD, KinD++).
 
-    The generator names its ``stages`` in the order of training and, told one of them, returns what that stage's loss takes.
-    SKF acts in the last stage only (section 4.1), which yields the enhanced image. :class:`~mmskf.engine.StagedTrainLoop` sets
+    The generator lists its ``stages`` in training order and, given one of them, returns the inputs of that stage's loss. SKF acts
+    only in the last stage (section 4.1), which produces the enhanced image. :class:`~mmskf.engine.StagedTrainLoop` sets
     ``stage``; until then it is the last one.
 
-    Where ``generator.exposure`` is 'gt', testing takes the exposure from the ground truth, and the scores say so.
+    If ``generator.exposure`` is 'gt', testing takes the exposure from the ground truth, and the scores say so.
 
     Args:
         generator (dict): The enhancement network.
-        recon_loss (dict[str, dict]): Name of a stage -> config of its loss, for every stage of the generator.
+        recon_loss (dict[str, dict]): Name of a stage -> config of its loss, for each stage of the generator.
         **kwargs: See :class:`SKFEditor`.
 
     Raises:
@@ -42,12 +42,12 @@ class StagedEditor(SKFEditor):
     gt_note = 'exposure from the ground truth'
     gt_advice = "set model.generator.exposure='auto' in the config"
 
-    def __init__(self, generator: dict, recon_loss: dict, **kwargs):
+    def __init__(self, generator: dict, recon_loss: dict, **kwargs: Any):
         super().__init__(generator, dict(recon_loss, type='StageLosses'), **kwargs)
-        # Read here, since data parallel wrappers hide the generator's attributes.
+        # Read here, since data-parallel wrappers hide the generator's attributes.
         self.stages = tuple(self.generator.stages)
         if set(recon_loss) != set(self.stages):
-            raise ValueError(f'model.recon_loss has losses for {sorted(recon_loss)}; {generator["type"]} is trained in the '
+            raise ValueError(f'model.recon_loss has losses for {sorted(recon_loss)}, but {generator["type"]} is trained in the '
                              f'stages {list(self.stages)}: give one loss for each of them')
         self.stage = self.stages[-1]
 
@@ -61,6 +61,6 @@ class StagedEditor(SKFEditor):
         """The loss of the current stage."""
         return self.pixel_loss[self.stage]
 
-    def generate(self, inputs: Tensor, prior: Prior, gt: Optional[Tensor] = None, **maps: Tensor) -> Outputs:
+    def generate(self, inputs: Tensor, prior: Prior, gt: Tensor | None = None, **maps: Tensor) -> Outputs:
         """Calls the generator; in training, for the current stage."""
         return self.generator(inputs, prior, gt, stage=self.stage if self.training else None, **maps)

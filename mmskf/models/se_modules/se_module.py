@@ -1,5 +1,3 @@
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -11,14 +9,14 @@ from mmskf.registry import MODELS
 
 
 class CrossChannelAttention(BaseModule):
-    """Transposed attention from the channels of an image feature to those of a semantic one (SKF, Eq. 4).
+    """Transposed cross-attention between the channels of an image feature and a semantic feature (SKF, Eq. 4).
 
-    Queries come from the semantic feature, keys and values from the image feature. As in the released code, queries and
-    keys have unit length over space, and a learnt temperature stands where Eq. 4 has 1 / sqrt(C).
+    Queries come from the semantic feature, keys and values from the image feature. As in the released code, queries and keys are
+    L2-normalized over space, and a learned temperature replaces the 1 / sqrt(C) of Eq. 4.
 
     Args:
         channels (int): Channels of both features.
-        heads (int): Number of heads; each attends within its own share of the channels.
+        heads (int): Number of attention heads, which split the channels.
 
     Shape:
         image (N, channels, H, W), semantic (N, channels, H, W) -> (N, channels, H, W)
@@ -44,11 +42,11 @@ class CrossChannelAttention(BaseModule):
 
 
 class GatedFFN(BaseModule):
-    """Feed-forward network of Restormer: one half of the hidden channels gates the other (FN of Eq. 5).
+    """Restormer's feed-forward network: one half of the hidden channels gates the other (FN of Eq. 5).
 
     Args:
         channels (int): Channels of the input and the output.
-        hidden (int): Channels behind the gate.
+        hidden (int): Channels after the gate.
         gelu (str): 'none' for the exact GELU, 'tanh' for its approximation.
 
     Shape:
@@ -92,17 +90,16 @@ class DualFFN(BaseModule):
         return self.project_out(image * semantic)
 
 
-FFNS = {'gdfn': GatedFFN, 'dual': DualFFN}
+FFNS: dict[str, type[GatedFFN] | type[DualFFN]] = {'gdfn': GatedFFN, 'dual': DualFFN}
 GELUS = ('none', 'tanh')
 
 
 @MODELS.register_module()
 class SEModule(BaseModule):
-    """Semantic-aware embedding (SKF, section 3.2, Eq. 4 and 5): refines an image feature by a semantic one.
+    """Semantic-aware embedding (SKF, section 3.2, Eq. 4 and 5): refines an image feature with a semantic feature.
 
-    As in the released code, both features share one LayerNorm and the residual is taken from the normalised image
-    feature. The defaults are the module of LLFlow-S; the others differ in ``ffn``, ``bottleneck``, ``expansion`` and
-    ``gelu``.
+    As in the released code, both features share one LayerNorm and the residual connection starts from the normalized image
+    feature. The defaults are the module of LLFlow-S; the others differ in ``ffn``, ``bottleneck``, ``expansion`` and ``gelu``.
 
     Args:
         channels (int): Channels of the image feature, kept in the output.
@@ -116,12 +113,11 @@ class SEModule(BaseModule):
         gelu (str): 'none' (exact) or 'tanh' (approximation, as in DRBN-SKF). Defaults to 'none'.
 
     Shape:
-        image (N, channels, H, W), semantic (N, semantic_channels, h, w) -> (N, channels, H, W); the semantic feature is
-        brought to the size of the image feature (nearest).
+        image (N, channels, H, W), semantic (N, semantic_channels, h, w) -> (N, channels, H, W); the semantic feature is resized
+        to the image feature (nearest).
 
     Raises:
-        ValueError: For an unknown ``ffn`` or ``gelu``, a width that ``heads`` does not divide, and for inputs of other
-            channels than announced.
+        ValueError: If ``ffn`` or ``gelu`` is unknown, ``heads`` does not divide the width, or the inputs have other channels.
     """
 
     def __init__(self,
@@ -130,9 +126,9 @@ class SEModule(BaseModule):
                  heads: int = 2,
                  expansion: float = 2.66,
                  ffn: str = 'gdfn',
-                 bottleneck: Optional[int] = None,
+                 bottleneck: int | None = None,
                  gelu: str = 'none',
-                 init_cfg: Optional[dict] = None):
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if ffn not in FFNS:
             raise ValueError(f'ffn of SEModule is {ffn!r}; choose one of {list(FFNS)}')
@@ -156,7 +152,7 @@ class SEModule(BaseModule):
     def forward(self, image: Tensor, semantic: Tensor) -> Tensor:
         self._check('image', image, self.channels)
         self._check('semantic', semantic, self.semantic_channels)
-        # Embedding and norm act on each pixel alone, so they commute with the nearest resize and are cheaper before it.
+        # Embedding and norm are pixelwise, so they commute with the nearest resize and are cheaper before it.
         semantic = F.interpolate(self.norm1(self.embed(semantic)), size=image.shape[-2:])
         image = self.norm1(self.reduce(image))
         image = image + self.attn(image, semantic)
@@ -165,7 +161,7 @@ class SEModule(BaseModule):
         return self.expand(image)
 
     @staticmethod
-    def _check(name: str, feature: Tensor, channels: int):
+    def _check(name: str, feature: Tensor, channels: int) -> None:
         if feature.ndim != 4 or feature.size(1) != channels:
             field = 'channels' if name == 'image' else 'semantic_channels'
             raise ValueError(f'The {name} feature given to SEModule has shape {tuple(feature.shape)}, expected '

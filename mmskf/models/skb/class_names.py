@@ -1,20 +1,21 @@
-"""What the classes of a knowledge bank are called."""
-from typing import List, Optional, Sequence
+"""Names of the classes of a knowledge bank."""
+from collections.abc import Sequence
 
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+
+from .knowledge_bank import KnowledgeBank
 
 
-def class_names(bank: nn.Module) -> List[str]:
+def class_names(bank: KnowledgeBank) -> list[str]:
     """The names of the classes of a knowledge bank, in the order of its logits.
 
-    They come from its checkpoint (``meta``) or from the data set of its config, whichever has as many as the bank; where
-    neither has, they are 'class 0', 'class 1'...
+    They come from its checkpoint (``meta``) or from the data set of its config, whichever has as many as the bank; if neither
+    does, they are 'class 0', 'class 1'...
 
     Args:
-        bank (SemanticKnowledgeBank): The bank, with ``checkpoint``, ``name`` and ``num_classes``.
+        bank (KnowledgeBank): The bank.
     """
     for names in (_of_checkpoint(bank.checkpoint), _of_config(bank.name)):
         if names and len(names) == bank.num_classes:
@@ -22,22 +23,22 @@ def class_names(bank: nn.Module) -> List[str]:
     return [f'class {index}' for index in range(bank.num_classes)]
 
 
-def _of_checkpoint(checkpoint: Optional[str]) -> Optional[Sequence[str]]:
+def _of_checkpoint(checkpoint: str | None) -> Sequence[str] | None:
     try:
         meta = CheckpointLoader.load_checkpoint(str(checkpoint), map_location='cpu', logger='silent').get('meta') or {}
-    except Exception:  # The bank says what is wrong with its checkpoint; here names are all that is lost.
+    except Exception:  # The bank reports what is wrong with its checkpoint; here only the names are lost.
         return None
     meta = meta.get('dataset_meta') or meta
     return meta.get('classes') or meta.get('CLASSES')
 
 
-def _of_config(name: str) -> Optional[Sequence[str]]:
+def _of_config(name: str) -> Sequence[str] | None:
     from mmseg.registry import DATASETS
 
     try:
         cfg = get_config(name) if '::' in name else Config.fromfile(name)
         dataset = cfg.test_dataloader.dataset
-    except Exception:  # No config, or none that says what it was trained on.
+    except Exception:  # No config, or none that names its training data.
         return None
     kind = DATASETS.get(dataset.type)
     return (dataset.get('metainfo') or {}).get('classes') or getattr(kind, 'METAINFO', {}).get('classes')

@@ -115,7 +115,7 @@ def test_sch_interval(images):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(se=None), 'nothing that asks it'),
+    (dict(se=None), 'but nothing uses it'),
     (dict(loss_input='gt'), 'loss_input would act on a part of SKF that is not configured'),
     (dict(sch_interval=2), 'sch_interval would act'),
     (dict(sch_interval=0), 'sch_interval=0: choose 1'),
@@ -152,7 +152,7 @@ def test_a_network_that_builds_no_se_module():
 
 
 def test_a_network_without_the_contract():
-    with pytest.raises(TypeError, match='model.generator is mmagic.SRCNNNet, which is no EnhancementNet: .*SEWrapper'):
+    with pytest.raises(TypeError, match='model.generator is mmagic.SRCNNNet, which is not an EnhancementNet: .*SEWrapper'):
         guided(se=None, skb=None, generator=dict(type='mmagic.SRCNNNet'))
 
 
@@ -252,7 +252,7 @@ def test_losses_without_semantics_do_not_ask_the_bank_of_the_se_modules(images, 
     outputs, prior = mixed.reconstruct(*images)
     assert prior is not None and mixed.sch_loss.num_classes == 5
     assert mixed.discriminator.num_classes == 0  # D sees no class scores, though a bank is there
-    with pytest.raises(ValueError, match='nothing that asks it'):
+    with pytest.raises(ValueError, match='but nothing uses it'):
         guided(se=None, **WITHOUT_SEMANTICS)
     with pytest.raises(ValueError, match='loss_input would act'):
         guided(loss_input='gt', **WITHOUT_SEMANTICS)

@@ -50,7 +50,7 @@ def test_exposure_without_the_ground_truth(golden, net):
         assert torch.allclose(outputs.image[index], outputs.reflectance[index] * adjusted[0], atol=1e-6)
     five = model.adjust(illumination, torch.full((2, ), 5.))
     assert torch.allclose(net(exposure=5)(image).image, outputs.reflectance * five, atol=1e-6)
-    with pytest.raises(ValueError, match="exposure='gt' takes the brightness from the ground truth, and there is none"):
+    with pytest.raises(ValueError, match="exposure='gt' takes the brightness from the ground truth, but there is none"):
         net(exposure='gt')(image)
 
 

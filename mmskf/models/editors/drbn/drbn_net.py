@@ -1,5 +1,3 @@
-from typing import Optional, Tuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,11 +7,11 @@ from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
 
-Bands = Tuple[Tensor, Tensor, Tensor]
+Bands = tuple[Tensor, Tensor, Tensor]
 
 
 class ResidualDenseBlock(nn.Module):
-    """Four densely connected convolutions, fused by a 1x1 convolution and added to the input.
+    """Four densely connected convolutions, fused by a 1x1 convolution, with a residual connection.
 
     Shape:
         (N, channels, H, W) -> (N, channels, H, W)
@@ -32,21 +30,21 @@ class ResidualDenseBlock(nn.Module):
 
 
 class BandLearningUnit(nn.Module):
-    """One recurrence of DRBN: a small U-Net that yields the image at three scales.
+    """One recurrence of DRBN: a small U-Net that predicts the image at three scales.
 
     Args:
         channels (int): Width at full and half resolution; twice that at a quarter.
-        growth (int): Growth of the dense blocks at full and half resolution; twice that at a quarter.
+        growth (int): Growth rate of the dense blocks at full and half resolution; twice that at a quarter.
         se (dict, optional): SE modules on the decoder's features at 1/4, 1/2 and 1/1 (see :class:`SEModuleList`).
             Defaults to None.
         gray_start (bool): As in :class:`DRBNNet`. Defaults to True.
     """
 
-    def __init__(self, channels: int, growth: int, se: Optional[dict] = None, gray_start: bool = True):
+    def __init__(self, channels: int, growth: int, se: dict | None = None, gray_start: bool = True):
         super().__init__()
         wide = 2 * channels
 
-        def conv(inputs, outputs, stride=1):
+        def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
             return nn.Conv2d(inputs, outputs, 3, stride, 1)
 
         self.shallow1 = conv(6, channels)
@@ -69,18 +67,18 @@ class BandLearningUnit(nn.Module):
         self.se = SEModuleList(se, channels=(wide, channels, channels))
         if gray_start:
             for head, gray in ((self.to_rgb4, 0.5), (self.to_rgb2, 0.), (self.to_rgb1, 0.)):
-                nn.init.constant_(head[-1].bias, gray)
-                head[-1].weight.data *= 0.1
+                nn.init.constant_(head.get_parameter('1.bias'), gray)
+                head.get_parameter('1.weight').data *= 0.1
 
     def forward(self,
                 image: Tensor,
                 before: Tensor,
-                features: Optional[Bands] = None,
-                prior: Optional[SemanticPrior] = None) -> Tuple[Bands, Bands]:
+                features: Bands | None = None,
+                prior: SemanticPrior | None = None) -> tuple[Bands, Bands]:
         """Args:
             image (Tensor): The low-light image (N, 3, H, W).
-            before (Tensor): What the last recurrence made of it (N, 3, H, W).
-            features (tuple[Tensor], optional): Decoder features of the last recurrence at 1/1, 1/2 and 1/4.
+            before (Tensor): The output of the previous recurrence (N, 3, H, W).
+            features (tuple[Tensor], optional): Decoder features of the previous recurrence at 1/1, 1/2 and 1/4.
             prior (SemanticPrior, optional): For the SE modules, which are skipped without one.
 
         Returns:
@@ -107,18 +105,18 @@ class BandLearningUnit(nn.Module):
 class DRBNNet(EnhancementNet):
     """DRBN (Yang et al., CVPR 2020), stage 1: recursive band learning.
 
-    Four recurrences, each of which sees the low-light image, the image of the one before and its decoder features. With
-    SKF the SE modules stand in the decoder of the last recurrence.
+    Four recurrences, each of which sees the low-light image and the image and decoder features of the previous one. With SKF the
+    SE modules are in the decoder of the last recurrence.
 
     Args:
         channels (int): Width of the features. Defaults to 16.
-        growth (int): Growth of the dense blocks. Defaults to 8.
-        recurrences (int): Defaults to 4.
+        growth (int): Growth rate of the dense blocks. Defaults to 8.
+        recurrences (int): Number of recurrences. Defaults to 4.
         se (dict, optional): SE modules at 1/4, 1/2 and 1/1 of the last recurrence (see :class:`SEModuleList`).
             Defaults to None.
-        gray_start (bool): Before training the output is about 0.5. SSIM, the loss of DRBN, takes a negative for the image
-            itself (both of its factors change sign), so that a channel that starts below 0 may stay there. False starts at
-            random, as the released code does. Defaults to True.
+        gray_start (bool): Whether the output is initialized to about 0.5. SSIM, the loss of DRBN, cannot tell a negative from
+            the image itself (both of its factors change sign), so a channel that starts below 0 may stay there. False: random
+            initialization, as in the released code. Defaults to True.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
@@ -126,15 +124,15 @@ class DRBNNet(EnhancementNet):
     """
     size_divisor = 4
     early_image = True
-    context = 96  # Measured with the authors' weights, which notice zero padding from 160 pixels away.
+    context = 96  # Measured with the authors' weights, which react to zero padding up to 160 pixels away.
 
     def __init__(self,
                  channels: int = 16,
                  growth: int = 8,
                  recurrences: int = 4,
-                 se: Optional[dict] = None,
+                 se: dict | None = None,
                  gray_start: bool = True,
-                 init_cfg: Optional[dict] = None):
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.recurrences = nn.ModuleList(
             BandLearningUnit(channels, growth, se if i == recurrences - 1 else None, gray_start) for i in range(recurrences))
@@ -144,7 +142,7 @@ class DRBNNet(EnhancementNet):
 
         Args:
             inputs (Tensor): Low-light images (N, 3, H, W) in [0, 1].
-            prior (SemanticPrior or callable, optional): A callable is given the image of the last recurrence but one.
+            prior (SemanticPrior or callable, optional): A callable is called with the image of the second-to-last recurrence.
 
         Returns:
             tuple[Tensor]: The enhanced image at 1/1, 1/2 and 1/4 resolution.

@@ -1,4 +1,4 @@
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.models.whole_image import whole_image
 from mmskf.registry import MODELS
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior
 
 from .haar import haar, inverse_haar
 
@@ -18,13 +18,13 @@ def enlarge(x: Tensor, factor: float) -> Tensor:
 
 
 class SpatialAttention(nn.Module):
-    """Scales every pixel by a number in (0, 1) that comes from its strongest and its mean channel.
+    """Scales each pixel by a weight in (0, 1), computed from the maximum and the mean over its channels.
 
     Shape:
         (N, C, H, W) -> (N, C, H, W)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(2, 1, 5, padding=2, bias=False)
 
@@ -34,7 +34,7 @@ class SpatialAttention(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Scales every channel by a number in (0, 1) that comes from the means of all channels.
+    """Scales each channel by a weight in (0, 1), computed from the means of all channels.
 
     Shape:
         (N, channels, H, W) -> (N, channels, H, W)
@@ -51,7 +51,7 @@ class ChannelAttention(nn.Module):
 
 
 class HalfWaveletAttentionBlock(nn.Module):
-    """Half-wavelet attention block of HWMNet: one half of the channels is refined in the wavelet domain.
+    """Half-wavelet attention block of HWMNet: refines one half of the channels in the wavelet domain.
 
     Args:
         channels (int): Channels of the input and the output, 8 or more and even.
@@ -62,7 +62,7 @@ class HalfWaveletAttentionBlock(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        bands = 2 * channels  # four of each channel of the half
+        bands = 2 * channels  # four subbands for each channel of the half
         self.conv1 = nn.Conv2d(bands, channels, 3, padding=1, bias=False)
         self.conv2 = nn.Conv2d(channels, bands, 3, padding=1, bias=False)
         self.spatial_attention = SpatialAttention()
@@ -82,12 +82,12 @@ class HalfWaveletAttentionBlock(nn.Module):
 
 
 class SelectiveKernelFusion(nn.Module):
-    """SKFF of MIRNet: a sum of several features whose weights, one for each channel, come from their means.
+    """MIRNet's SKFF: a weighted sum of several feature maps, with one weight per channel, computed from their means.
 
     Args:
-        channels (int): Channels of each feature.
-        inputs (int): Number of features.
-        reduction (int): Of the channels in between. Defaults to 8.
+        channels (int): Channels of each feature map.
+        inputs (int): Number of feature maps.
+        reduction (int): Reduction of the channels in between. Defaults to 8.
 
     Shape:
         inputs times (N, channels, H, W) -> (N, channels, H, W)
@@ -114,13 +114,12 @@ def stage(inputs: int, outputs: int) -> nn.Sequential:
 class HWMNet(EnhancementNet):
     """HWMNet (Fan et al., ICIP 2022): a U-Net of half-wavelet attention blocks on M-Net's pyramids of inputs and outputs.
 
-    Every level of the encoder also sees the image at its own scale; what the bottom and every level of the decoder yield is
-    enlarged and fused. With SKF the SE modules stand on the outputs of the decoder, before the next level and the fusion see
-    them.
+    Each encoder level also sees the image at its own scale; the outputs of the bottleneck and of each decoder level are upsampled
+    and fused. With SKF the SE modules refine the outputs of the decoder levels, before the next level and the fusion use them.
 
     Args:
-        channels (int): Width at full resolution, 8 or more and even; it doubles with every level. Defaults to 96.
-        depth (int): Levels. Defaults to 4.
+        channels (int): Width at full resolution, 8 or more and even; it doubles at each level. Defaults to 96.
+        depth (int): Number of levels. Defaults to 4.
         se (dict, optional): SE modules on the outputs of the decoder, coarse to fine: at 1/4, 1/2 and 1/1 for a depth of 4
             (see :class:`SEModuleList`). Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
@@ -133,7 +132,7 @@ class HWMNet(EnhancementNet):
     """
     max_pixels = 300_000
 
-    def __init__(self, channels: int = 96, depth: int = 4, se: Optional[dict] = None, init_cfg: Optional[dict] = None):
+    def __init__(self, channels: int = 96, depth: int = 4, se: dict | None = None, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if channels % 2 or channels < 8:
             raise ValueError(f'channels of HWMNet is {channels}, expected an even number of 8 or more: its blocks halve them, '
@@ -159,7 +158,7 @@ class HWMNet(EnhancementNet):
         self.fusion = SelectiveKernelFusion(channels, inputs=depth)
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
 
-    def forward(self, inputs: Tensor, prior: Optional[SemanticPrior] = None) -> Tensor:
+    def forward(self, inputs: Tensor, prior: Prior = None) -> Tensor:
         """Enhances a batch of images.
 
         Args:
@@ -177,7 +176,7 @@ class HWMNet(EnhancementNet):
             x = level(torch.cat([down(x), self.stem(image)], dim=1))
 
         scale = 2**len(skips)
-        # The bottom alone is enlarged after its convolution: there its many channels cost least.
+        # Only the bottleneck is upsampled after its convolution, since its many channels cost least there.
         features = [enlarge(self.to_fusion[0](x), scale)]
         for i, (up, skip, level, convolve) in enumerate(zip(self.ups, self.skips, self.decoder, self.to_fusion[1:])):
             x = self.se(i, level(torch.cat([up(x), skip(skips.pop())], dim=1)), prior)

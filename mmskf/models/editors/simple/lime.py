@@ -1,5 +1,3 @@
-from typing import List, Optional, Tuple
-
 import numpy as np
 import torch
 from scipy import ndimage, sparse
@@ -11,21 +9,21 @@ from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.registry import MODELS
 from mmskf.structures import Prior
 
-# The exact solver's penalty mu, its growth rho, and when it stops: on photos after about 150 rounds.
+# The exact solver's penalty mu, its growth rho, and its stopping criteria: on photos it takes about 150 rounds.
 MU, RHO, ROUNDS, TOLERANCE = 0.05, 1.05, 500, 1e-5
-DARKEST = 1e-3  # of the refined illumination, by which the image is divided
+DARKEST = 1e-3  # minimum of the refined illumination, by which the image is divided
 
 
-def central_differences(image: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Horizontal and vertical differences of both neighbors, (H, W) each; 0 at the borders, where one is missing."""
+def central_differences(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Horizontal and vertical central differences, (H, W) each; 0 at the borders, where a neighbor is missing."""
     across, down = np.zeros_like(image), np.zeros_like(image)
     across[:, 1:-1] = image[:, 2:] - image[:, :-2]
     down[1:-1] = image[2:] - image[:-2]
     return across, down
 
 
-def cyclic_differences(image: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Horizontal and vertical forward differences, (H, W) each; the last pixel's neighbor is the first one."""
+def cyclic_differences(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Horizontal and vertical forward differences, (H, W) each, with wraparound."""
     return np.roll(image, -1, axis=1) - image, np.roll(image, -1, axis=0) - image
 
 
@@ -34,11 +32,11 @@ def strategy_weights(difference: np.ndarray, strategy: int, sigma: float, window
 
     Args:
         difference (np.ndarray): Differences (H, W) of the initial illumination in this direction.
-        strategy (int): 1: all are alike. 2: large differences weigh less. 3: so do those that lie beside others of their sign
-            in a Gaussian window, as at an edge, and not in texture.
-        sigma (float): Of the window, in pixels.
-        window (int): Its side, odd.
-        eps (float): What keeps the weights finite.
+        strategy (int): 1: all weights are equal. 2: large differences get lower weights. 3: so do differences of the same sign
+            as others in a Gaussian window, as at an edge, but not in texture.
+        sigma (float): Standard deviation of the window, in pixels.
+        window (int): Side of the window, odd.
+        eps (float): Keeps the weights finite.
 
     Returns:
         np.ndarray: (H, W)
@@ -58,9 +56,9 @@ def strategy_weights(difference: np.ndarray, strategy: int, sigma: float, window
 
 
 def solve_sped_up(t0: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """LIME's sped-up solver: one linear system in place of the L1 term (Sec. III-B2).
+    """LIME's sped-up solver: one linear system instead of the L1 term (Sec. III-B2).
 
-    The weights of the squared differences are those of the neighbor, as in the public Python port, so that the matrix is not
+    The weights of the squared differences are those of the neighbor, as in the public Python port, so the matrix is not
     symmetric.
 
     Args:
@@ -72,15 +70,15 @@ def solve_sped_up(t0: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nd
         np.ndarray: Refined illumination (H, W).
     """
     height, width = t0.shape
-    # A diagonal of scipy's has at place q what stands in column q: the weight of the neighbor q. One that is the first of its
-    # row has nobody on its left, one that is the last nobody on its right.
+    # Element q of a scipy diagonal is in column q: the weight of the neighbor q. The first pixel of a row has no neighbor on its
+    # left, the last one none on its right.
     right, left = across.copy(), across.copy()
     right[:, 0] = left[:, -1] = 0
     neighbors = sum(
         sparse.dia_array((-np.stack(weights).reshape(2, -1), (distance, -distance)), shape=(t0.size, t0.size)).tocsc()
         for weights, distance in (((right, left), 1), ((down, down), width)))
     matrix = neighbors + sparse.diags_array(1 - neighbors.sum(axis=1), format='csc')
-    # No diagonal element is smaller than the rest of its row, so that no pivot need be looked for: 30 times faster.
+    # The matrix is diagonally dominant, so no pivoting is needed: 30 times faster.
     factors = splu(matrix, permc_spec='MMD_AT_PLUS_A', diag_pivot_thresh=0, options=dict(SymmetricMode=True))
     return factors.solve(t0.ravel()).reshape(height, width)
 
@@ -123,29 +121,29 @@ SOLVERS = dict(sped_up=(solve_sped_up, central_differences), exact=(solve_exact,
 
 @MODELS.register_module()
 class LIME(EnhancementNet):
-    """LIME (Guo et al., TIP 2017): the image divided by its illumination, a refined maximum over R, G and B. No weights.
+    """LIME (Guo et al., TIP 2017): divides the image by its illumination, a refined maximum over R, G and B. No weights.
 
-    The defaults are those of the public Python port, whose results are known. The paper has ``gamma=0.8, sigma=2``, denoises
-    the result (here: not), and publishes no code of its solvers.
+    The defaults are those of the public Python port, whose results are known. The paper uses ``gamma=0.8, sigma=2``, denoises the
+    result (not done here), and publishes no code of its solvers.
 
     Args:
         solver (str): 'sped_up': one sparse linear system. 'exact': the L1 term, by augmented Lagrangians. Defaults to
             'sped_up'.
-        strategy (int): The weights of the differences: 1, 2 or 3, see :func:`strategy_weights`. Defaults to 3.
-        alpha (float): How smooth the illumination becomes. It is on another scale for every weight of the exact solver,
-            which with 0.15 levels out nearly all of a photo under strategies 2 and 3: 0.015 and 0.0015 are of the order of
-            0.15 under strategy 1. Defaults to 0.15.
-        gamma (float): Exponent of the illumination; 0 leaves the image as it is, 1 makes it brightest. Defaults to 0.6.
-        sigma (float): Of the window of strategy 3, in pixels. Defaults to 3.
+        strategy (int): Strategy for the weights of the differences: 1, 2 or 3, see :func:`strategy_weights`. Defaults to 3.
+        alpha (float): Smoothness of the illumination. Its scale depends on the strategy in the exact solver, which with 0.15
+            flattens nearly all of a photo under strategies 2 and 3: 0.015 and 0.0015 correspond to 0.15 under strategy 1.
+            Defaults to 0.15.
+        gamma (float): Exponent of the illumination; 0 leaves the image unchanged, 1 makes it brightest. Defaults to 0.6.
+        sigma (float): Standard deviation of the window of strategy 3, in pixels. Defaults to 3.
         window (int): Side of that window, odd. Defaults to 15.
-        eps (float): Least difference, in the denominators of the weights. Defaults to 1e-3.
+        eps (float): Minimum difference, in the denominators of the weights. Defaults to 1e-3.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
         (N, 3, H, W) in [0, 1] -> (N, 3, H, W), unclamped
 
     Raises:
-        ValueError: For an option that does not exist, or a number out of its range.
+        ValueError: If an option is unknown, or a number out of range.
     """
 
     def __init__(self,
@@ -156,7 +154,7 @@ class LIME(EnhancementNet):
                  sigma: float = 3.,
                  window: int = 15,
                  eps: float = 1e-3,
-                 init_cfg: Optional[dict] = None):
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if solver not in SOLVERS:
             raise ValueError(f'solver of LIME is {solver!r}: choose from {", ".join(SOLVERS)}')
@@ -165,12 +163,12 @@ class LIME(EnhancementNet):
         if window < 1 or window % 2 == 0:
             raise ValueError(f'window of LIME is {window!r}, expected an odd number of pixels')
         for name, value in dict(alpha=alpha, gamma=gamma, sigma=sigma, eps=eps).items():
-            if value < 0 or value == 0 and name in ('sigma', 'eps'):
+            if value < 0 or (value == 0 and name in ('sigma', 'eps')):
                 raise ValueError(f'{name} of LIME is {value!r}, expected a positive number')
         self.solver, self.strategy, self.alpha, self.gamma = solver, strategy, alpha, gamma
         self.sigma, self.window, self.eps = sigma, window, eps
 
-    def weights(self, t0: np.ndarray) -> List[np.ndarray]:
+    def weights(self, t0: np.ndarray) -> list[np.ndarray]:
         """The weights of the horizontal and of the vertical differences, without alpha.
 
         Args:
@@ -182,7 +180,7 @@ class LIME(EnhancementNet):
         _, differences_of = SOLVERS[self.solver]
         differences = differences_of(t0)
         weights = [strategy_weights(difference, self.strategy, self.sigma, self.window, self.eps) for difference in differences]
-        if self.solver == 'sped_up':  # for squares in place of magnitudes
+        if self.solver == 'sped_up':  # for squares instead of magnitudes
             weights = [weight / (np.abs(difference) + self.eps) for weight, difference in zip(weights, differences)]
         return weights
 

@@ -6,7 +6,7 @@ from mmskf.registry import MODELS
 
 @MODELS.register_module()
 class SimpleEditor(EnhancementEditor):
-    """Enhances by a method without weights, which needs no checkpoint and cannot be trained.
+    """Enhances images with a method that has no weights, needs no checkpoint and cannot be trained.
 
     Args:
         generator (dict): The method, an :class:`EnhancementNet` without parameters.
@@ -17,16 +17,16 @@ class SimpleEditor(EnhancementEditor):
     """
 
     def __init__(self, generator: dict, **kwargs: Any):
-        # mmagic builds a loss for every editor; nothing asks this one.
+        # mmagic builds a loss for every editor; this one is not used.
         super().__init__(generator, recon_loss=dict(type='mmagic.L1Loss'), **kwargs)
         if next(self.generator.parameters(), None) is not None:
             raise ValueError(f'{type(self.generator).__name__} has weights: its editor is SKFEditor, not SimpleEditor')
 
     def forward_train(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuses: there is nothing to train.
+        """Raises an error: there is nothing to train.
 
         Raises:
             TypeError: Always.
         """
-        raise TypeError(f'{type(self.generator).__name__} has no weights, so that there is nothing to train: test it, or enhance '
+        raise TypeError(f'{type(self.generator).__name__} has no weights, so there is nothing to train: test it, or enhance '
                         'with it')

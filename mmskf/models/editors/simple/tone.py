@@ -1,5 +1,3 @@
-from typing import Optional
-
 import cv2
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from mmskf.structures import Prior
 
 @MODELS.register_module()
 class Identity(EnhancementNet):
-    """The image as it is: the row that says what an input scores. No weights.
+    """The unchanged image, to score the inputs themselves. No weights.
 
     Shape:
         (N, 3, H, W) in [0, 1] -> (N, 3, H, W)
@@ -26,10 +24,10 @@ class Identity(EnhancementNet):
 
 @MODELS.register_module()
 class GammaCorrection(EnhancementNet):
-    """x^(1/gamma), for every channel alike. No weights.
+    """x^(1/gamma), for all channels. No weights.
 
     Args:
-        gamma (float): Above 1 it brightens; 2.2 is the exponent of usual screens. Defaults to 2.2.
+        gamma (float): Above 1 it brightens; 2.2 is the exponent of typical displays. Defaults to 2.2.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
@@ -40,7 +38,7 @@ class GammaCorrection(EnhancementNet):
     """
     max_pixels = None
 
-    def __init__(self, gamma: float = 2.2, init_cfg: Optional[dict] = None):
+    def __init__(self, gamma: float = 2.2, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if gamma <= 0:
             raise ValueError(f'gamma of GammaCorrection is {gamma!r}, expected a positive number')
@@ -55,13 +53,13 @@ class GammaCorrection(EnhancementNet):
 class CLAHE(EnhancementNet):
     """Contrast-limited adaptive histogram equalization (Zuiderveld, Graphics Gems IV, 1994) by OpenCV. No weights.
 
-    It acts on the value V of HSV, in 8 bits as usual; hue and saturation stay. On the lightness of CIELAB, whose other channels
-    would stay as small as they are in the dark, photos become gray.
+    It is applied to the value V of HSV, in 8 bits as usual; hue and saturation are kept. On the lightness of CIELAB, whose other
+    channels would stay as small as they are in the dark, photos would turn gray.
 
     Args:
-        clip_limit (float): OpenCV's ``clipLimit``: how many times the mean a bin of a histogram may hold. Photographs in good
-            light take 2 to 4, which leaves dark ones dark; of 2, 4, 8 and 40 (OpenCV's default), 8 had the highest SSIM on
-            pairs of dark and bright photos. Defaults to 8.
+        clip_limit (float): OpenCV's ``clipLimit``: maximum of a histogram bin, relative to the mean. Well-lit photos need 2 to 4,
+            which leaves dark ones dark; of 2, 4, 8 and 40 (OpenCV's default), 8 had the highest SSIM on pairs of dark and bright
+            photos. Defaults to 8.
         tiles (int): Tiles in each direction, each with a histogram of its own. Defaults to 8.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
@@ -73,7 +71,7 @@ class CLAHE(EnhancementNet):
     """
     max_pixels = None  # Its tiles are parts of the whole image.
 
-    def __init__(self, clip_limit: float = 8., tiles: int = 8, init_cfg: Optional[dict] = None):
+    def __init__(self, clip_limit: float = 8., tiles: int = 8, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if clip_limit <= 0 or tiles < 1:
             raise ValueError(f'clip_limit and tiles of CLAHE are {clip_limit!r} and {tiles!r}, expected positive numbers')

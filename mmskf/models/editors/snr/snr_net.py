@@ -1,5 +1,3 @@
-from typing import Dict, Optional
-
 import torch
 import torch.nn.functional as F
 from mmagic.models.archs import ResidualBlockNoBN
@@ -9,14 +7,14 @@ from torch import Tensor, nn
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
-from mmskf.structures import SemanticPrior
+from mmskf.structures import Prior
 
 PATCH = 4  # Side of a token, in cells of the feature at 1/4.
 
 
 def box_blur(image: Tensor) -> Tensor:
-    """Mean over 5x5 pixels, mirrored at the border: (N, C, H, W) -> (N, C, H, W), H and W at least 3."""
-    # In steps of 8 bits the sums of photos are exact: the SNR map enlarges a difference in the last bit ten thousand times.
+    """Mean over 5x5 pixels, with reflection padding: (N, C, H, W) -> (N, C, H, W), H and W at least 3."""
+    # In 8-bit steps the sums of photos are exact: the SNR map amplifies a difference in the last bit ten thousand times.
     return F.avg_pool2d(F.pad(255 * image, (2, 2, 2, 2), mode='reflect'), kernel_size=5, stride=1) / 255
 
 
@@ -29,15 +27,15 @@ def luma(image: Tensor) -> Tensor:
 def snr_map(image: Tensor, blurred: Tensor) -> Tensor:
     """Signal-to-noise ratio of each pixel (SNR-LLIE-Net, section 3.2): the blurred image is the signal, the rest noise.
 
-    It is ill-conditioned by design: a pixel that equals its blurred self has the ratio ``light / 1e-4``, and the largest
-    ratio of an image scales all others.
+    It is ill-conditioned by design: a pixel equal to its blurred value has the ratio ``light / 1e-4``, and the largest ratio of
+    an image scales all others.
 
     Args:
         image (Tensor): Images (N, 3, H, W), RGB in [0, 1].
-        blurred (Tensor): The same, without noise (see :func:`box_blur`).
+        blurred (Tensor): The same, denoised (see :func:`box_blur`).
 
     Returns:
-        Tensor: (N, 1, H, W) in [0, 1]; the pixel of the highest ratio of each image has about 1.
+        Tensor: (N, 1, H, W) in [0, 1]; in each image the pixel with the highest ratio is about 1.
     """
     light = luma(blurred)
     ratio = light / ((luma(image) - light).abs() + 1e-4)
@@ -45,7 +43,7 @@ def snr_map(image: Tensor, blurred: Tensor) -> Tensor:
 
 
 class SNRGuidedAttention(nn.Module):
-    """Self-attention that looks at reliable tokens only (SNR-LLIE-Net, section 3.3); at all of them where there are none.
+    """Self-attention to reliable tokens only (SNR-LLIE-Net, section 3.3), or to all tokens if none is reliable.
 
     Memory grows linearly with the number of tokens, time with its square.
 
@@ -72,8 +70,8 @@ class SNRGuidedAttention(nn.Module):
         normed = self.norm(tokens)
         query, key, value = (layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
                              for layer in (self.query, self.key, self.value))
-        # The authors add -1e9 to the scores of other tokens: where no token is reliable, all weights come out equal. So
-        # they do with queries of zero and no mask, in half precision too.
+        # The authors add -1e9 to the scores of other tokens: if no token is reliable, all weights come out equal. Zero queries
+        # without a mask have the same effect, in half precision too.
         any_reliable = reliable.any(dim=1, keepdim=True)
         query = query * any_reliable[..., None, None]
         mask = (reliable | ~any_reliable)[:, None, None]
@@ -82,7 +80,7 @@ class SNRGuidedAttention(nn.Module):
 
 
 class TransformerLayer(nn.Module):
-    """Attention among reliable tokens and a feed-forward network, each added to its input.
+    """Attention to reliable tokens and a feed-forward network, both residual.
 
     Shape:
         tokens (N, L, channels), reliable (N, L) bool -> (N, L, channels)
@@ -101,9 +99,9 @@ class TransformerLayer(nn.Module):
 
 
 class LongRangeBranch(nn.Module):
-    """A transformer over the 4x4 patches of a feature; patches of a mean SNR up to 0.5 are no keys.
+    """A transformer over the 4x4 patches of a feature map; patches with a mean SNR of at most 0.5 are not used as keys.
 
-    Rows and columns behind the last whole patch come out as zero, and so does all of a feature that is smaller than a patch.
+    Rows and columns beyond the last whole patch become zero, and so does a feature map smaller than a patch.
 
     Shape:
         feature (N, channels, H, W), snr (N, 1, H, W) -> (N, channels, H, W)
@@ -125,6 +123,7 @@ class LongRangeBranch(nn.Module):
 
 def conv(inputs: int, outputs: int, stride: int = 1, upsample: bool = False) -> nn.Sequential:
     """3x3 convolution and LeakyReLU; with ``upsample`` to twice the size."""
+    layers: list[nn.Module]
     if upsample:
         layers = [nn.Conv2d(inputs, 4 * outputs, 3, padding=1), nn.PixelShuffle(2)]
     else:
@@ -134,36 +133,36 @@ def conv(inputs: int, outputs: int, stride: int = 1, upsample: bool = False) -> 
 
 @MODELS.register_module()
 class SNRNet(EnhancementNet):
-    """SNR-LLIE-Net (Xu et al., CVPR 2022): what noise hides in a pixel's neighbourhood is taken from afar.
+    """SNR-LLIE-Net (Xu et al., CVPR 2022): noisy regions are restored from long-range context, clean ones by local convolutions.
 
-    At a quarter of the resolution a convolutional branch (short range) and a transformer (long range) are mixed pixel by
-    pixel by the signal-to-noise ratio of the image. Peak memory grows linearly with the number of pixels; the time that the
-    attention takes grows with its square.
+    At a quarter of the resolution a convolutional branch (short range) and a transformer (long range) are blended pixel by pixel
+    according to the signal-to-noise ratio of the image. Peak memory grows linearly with the number of pixels, the time of the
+    attention with its square.
 
     Args:
         channels (int): Width of the features. Defaults to 64.
         layers (int): Layers of the transformer. Defaults to 6.
-        se (dict, optional): SE modules on the decoder's features at 1/4, 1/2 and 1/1, each before the encoder's feature is
-            joined (see :class:`SEModuleList`). Defaults to None.
-        size_divisor (int): What :class:`SKFEditor` pads images to, a multiple of 4. With 16, the side of a patch in pixels,
-            every pixel gets its long-range part. With 4, as the released code runs, the last rows and columns of an image
-            have none if its sides are no multiples of 16 (8 columns of 600). Defaults to 16.
+        se (dict, optional): SE modules on the decoder's features at 1/4, 1/2 and 1/1, each before the skip connection from the
+            encoder (see :class:`SEModuleList`). Defaults to None.
+        size_divisor (int): :class:`SKFEditor` pads images to multiples of it; a multiple of 4. With 16, the side of a patch in
+            pixels, every pixel gets its long-range part. With 4, as in the released code, the last rows and columns of an image
+            have none if its sides are not multiples of 16 (8 columns of 600). Defaults to 16.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
         (N, 3, H, W) in [0, 1], H and W multiples of ``size_divisor`` -> (N, 3, H, W), unclamped
 
     Raises:
-        ValueError: If ``size_divisor`` is no positive multiple of 4.
+        ValueError: If ``size_divisor`` is not a positive multiple of 4.
     """
     max_pixels = 400_000
 
     def __init__(self,
                  channels: int = 64,
                  layers: int = 6,
-                 se: Optional[dict] = None,
+                 se: dict | None = None,
                  size_divisor: int = 16,
-                 init_cfg: Optional[dict] = None):
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if size_divisor <= 0 or size_divisor % 4:
             raise ValueError(f'size_divisor of SNRNet is {size_divisor}, but the network halves the image twice: set it to '
@@ -182,14 +181,14 @@ class SNRNet(EnhancementNet):
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
         self.se = SEModuleList(se, channels=(channels, channels, channels))
 
-    def maps_of_whole(self, inputs: Tensor) -> Dict[str, Tensor]:
+    def maps_of_whole(self, inputs: Tensor) -> dict[str, Tensor]:
         """The signal-to-noise map, which is relative to its largest value: see :class:`EnhancementNet`."""
         return dict(snr=snr_map(inputs, box_blur(inputs)))
 
     def forward(self,
                 inputs: Tensor,
-                prior: Optional[SemanticPrior] = None,
-                snr: Optional[Tensor] = None) -> Tensor:
+                prior: Prior = None,
+                snr: Tensor | None = None) -> Tensor:
         """Enhances a batch of images.
 
         Args:
