@@ -39,8 +39,8 @@ def test_schedules_by_epoch_and_by_iteration(tmp_path):
 
 
 @pytest.mark.parametrize('schedule, hook, message', [
-    (dict(end=3), {}, 'MultiStepLR goes by epoch.*set by_epoch=False in it, or .*default_hooks.param_scheduler.epoch_length'),
-    ({}, dict(epoch_length=2), 'MultiStepLR goes by epoch.*set its end'),
+    (dict(end=3), {}, 'MultiStepLR is epoch-based.*set by_epoch=False in it, or .*default_hooks.param_scheduler.epoch_length'),
+    ({}, dict(epoch_length=2), 'MultiStepLR is epoch-based.*set its end'),
 ])
 def test_schedules_that_would_never_act(tmp_path, schedule, hook, message):
     runner = tiny_runner(
