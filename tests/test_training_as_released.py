@@ -1,4 +1,4 @@
-"""Trainings of the configs that reproduce released code, step by step: its learning rates, and its losses in float64."""
+"""Training with the configs that reproduce released code, step by step: its learning rates, and its losses in float64."""
 import json
 from functools import cache, partial
 from types import SimpleNamespace
@@ -115,8 +115,8 @@ class AsReleased(Hook):
         model.double()
         model.data_preprocessor.to(torch.float32)
         model.data_preprocessor.forward = partial(in_float64, model.data_preprocessor.forward)
-        self.start = {name: weight.detach().clone()
-                      for name, weight in model.generator.named_parameters() if name in self.trained}
+        weights = dict(model.generator.named_parameters())
+        self.start = {name: weights[name].detach().clone() for name in self.trained}
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         wrapper = runner.optim_wrapper

@@ -36,7 +36,7 @@ def runner_config(args: Namespace) -> Config:
     if args.amp:
         use_amp(cfg)
     if cfg.get('efficient_conv_bn_eval'):
-        raise ValueError('efficient_conv_bn_eval: the only BatchNorms in eval mode during training are those of the knowledge '
-                         'bank, and torch.fx cannot trace its HRNet. Set model.skb.fuse_conv_bn=True instead')
+        raise ValueError('efficient_conv_bn_eval: only the BatchNorms of the knowledge bank are in eval mode in training, and '
+                         'torch.fx cannot trace its HRNet. Set model.skb.fuse_conv_bn=True instead')
     prepare_launch(cfg)
     return cfg

@@ -12,7 +12,7 @@ def leave_process_group() -> None:
 
 
 def prepare_launch(cfg: Config) -> None:
-    """Makes what the config says of several processes act, on GPUs and without.
+    """Prepares a Runner's config for several processes, with GPUs or without.
 
     Args:
         cfg (Config): The Runner's config, changed in place, with ``launcher``: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -44,7 +44,7 @@ def prepare_launch_without_gpu(cfg: Config) -> None:
         raise RuntimeError(f'--launcher {cfg.launcher} needs GPUs, but none is visible. On CPUs start with torchrun: '
                            'bash tools/dist_train.sh CONFIG PROCESSES')
     if cfg.get('sync_bn'):
-        raise RuntimeError('sync_bn needs GPUs, but none is visible: PyTorch synchronizes BatchNorms only on these. Remove it')
+        raise RuntimeError('sync_bn needs GPUs, but none is visible: PyTorch synchronizes BatchNorms only there. Leave it out')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
         # A process that ends while gloo's threads are running is sometimes aborted, after all its work is done.

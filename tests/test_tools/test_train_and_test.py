@@ -287,3 +287,15 @@ def test_two_processes_go_on_as_they_would_have(pairs, tmp_path):
         assert result.returncode == 0, result.stderr[-6000:]
     whole, resumed = (weights_of(tmp_path / name, 4)['state_dict'] for name in ('whole', 'resumed'))
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+
+
+def test_an_option_of_mmengine_that_is_not_for_these_models(train, tmp_path):
+    with pytest.raises(ValueError, match='efficient_conv_bn_eval.*model.skb.fuse_conv_bn=True instead'):
+        train(tmp_path, 2, options=['efficient_conv_bn_eval=skb'])
+
+
+def test_checkpointed_activations_in_a_training(trained, train, tmp_path):
+    """The training that takes less memory is the same."""
+    train(tmp_path, 4, options=['activation_checkpointing=generator'])
+    whole, checkpointed = (weights_of(folder, 4)['state_dict'] for folder in (trained, tmp_path))
+    assert all(torch.equal(value, checkpointed[key]) for key, value in whole.items())
