@@ -1,4 +1,4 @@
-# Data sets of pairs of a low-light and a normal-light image: their folders, the numbers of their pairs, and what is measured.
+# Paired data sets of low-light and normal-light images: folders, numbers of pairs, and metrics.
 
 # LOL (v1): 600x400, the same file name on both sides.
 lol = dict(
@@ -18,7 +18,7 @@ lolv2_real = dict(
         filename_tmpl=dict(img='low{}', gt='normal{}'),
         metainfo=dict(num_images=100)))
 
-# Pairs of your own, any number and size: the same file name on both sides.
+# Your own pairs, any number and size: the same file name on both sides.
 paired_folder = dict(
     train=dict(data_root='data/paired', data_prefix=dict(img='train/low', gt='train/high'), metainfo=dict(num_images=None)),
     test=dict(data_root='data/paired', data_prefix=dict(img='test/low', gt='test/high'), metainfo=dict(num_images=None)))

@@ -4,7 +4,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # The last checkpoint is the one to report: choosing the best on the test set would be choosing by the test set.
+    # Report the last checkpoint: choosing the best one on the test set would be model selection on the test set.
     checkpoint=dict(type='CheckpointHook', interval=5000, by_epoch=False, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     # Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before they stop a training.
@@ -23,7 +23,7 @@ visualizer = dict(
     img_keys=['input', 'pred_img', 'gt_img'],
     bgr2rgb=True)
 
-# In several processes every part of the model is wrapped by itself: generator and discriminator are trained in turn.
+# With several processes each part of the model is wrapped separately: generator and discriminator are trained in alternation.
 model_wrapper_cfg = dict(type='mmskf.EditorDistributedDataParallel')
 env_cfg = dict(
     cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1), dist_cfg=dict(backend='nccl'))
@@ -33,7 +33,7 @@ log_level = 'INFO'
 load_from = None
 resume = False
 
-# What all data loaders have in common: a method adds its pipeline and batch size, a data set its folders.
+# Shared by all data loaders: a method adds its pipeline and batch size, a data set its folders.
 train_dataloader = dict(
     num_workers=4,
     sampler=dict(type='InfiniteSampler', shuffle=True),

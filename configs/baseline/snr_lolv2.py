@@ -1,5 +1,5 @@
 _base_ = '../_base_/methods/snr.py'
-# Whole images, stretched to multiples of 16, in place of crops.
+# Whole images, resized to multiples of 16, instead of crops.
 train_pipeline = [
     dict(type='mmagic.Resize', keys=['img', 'gt'], scale=(608, 400)) if step.type == 'RandomCrop' else step
     for step in _base_.train_pipeline

@@ -1,4 +1,4 @@
-# A training of minutes on two CPU cores: small crops, a larger learning rate, few iterations.
+# Trains in minutes on two CPU cores: small crops, a larger learning rate, few iterations.
 _base_ = '../_base_/methods/drbn.py'
 train_dataloader = dict(num_workers=1, dataset=_base_.paired_folder.train)
 val_dataloader = dict(num_workers=1, dataset=_base_.paired_folder.test)

@@ -1,4 +1,4 @@
-# DRBN-SKF with the small knowledge bank that comes with mmskf: minutes on two CPU cores.
+# DRBN-SKF with the small knowledge bank that comes with mmskf: takes minutes on two CPU cores.
 _base_ = ['../_base_/methods/drbn.py', '../skb/hrnet_w18s_camvid.py']
 train_dataloader = dict(num_workers=1, dataset=_base_.paired_folder.train)
 val_dataloader = dict(num_workers=1, dataset=_base_.paired_folder.test)

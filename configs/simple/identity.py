@@ -1,4 +1,4 @@
-# The low-light image as it is. The other configs of this folder are this one with another method.
+# The unchanged low-light image. The other configs in this folder are this one with another method.
 _base_ = ['../_base_/default_runtime.py', '../_base_/datasets.py']
 
 model = dict(type='SimpleEditor', generator=dict(type='Identity'))

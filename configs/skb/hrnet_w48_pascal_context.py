@@ -1,4 +1,4 @@
-# The paper's knowledge bank, as mmsegmentation has it: HRNet-W48 with an FCN head, PASCAL-Context, 59 classes (mIoU 51.12).
+# The paper's knowledge bank, mmsegmentation's version: HRNet-W48 with an FCN head, PASCAL-Context, 59 classes (mIoU 51.12).
 skb = dict(
     type='SemanticKnowledgeBank',
     config='mmseg::hrnet/fcn_hr48_4xb4-80k_pascal-context-59-480x480.py',

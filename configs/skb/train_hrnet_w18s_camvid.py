@@ -1,5 +1,5 @@
-# Trains the small SKB: HRNet-W18-small with an FCN head on CamVid, from scratch, by mmsegmentation's own training.
-# An SKB looks at dark, noisy photographs: half of the crops are darkened (gamma, then exposure, then sensor noise).
+# Trains the small SKB: HRNet-W18-small with an FCN head on CamVid, from scratch, as an mmsegmentation training.
+# An SKB sees dark, noisy photos: half of the crops are darkened (gamma, then exposure, then sensor noise).
 _base_ = ['mmseg::_base_/models/fcn_hr18.py', 'mmseg::_base_/default_runtime.py']
 
 VOID = 11
@@ -22,10 +22,10 @@ model = dict(
         num_classes=len(CLASSES),
         norm_cfg=norm_cfg,
         ignore_index=VOID,
-        # Only pixels that are not yet sure of their class count: the thin classes (poles, signs, people) are rare.
+        # Only pixels predicted with low confidence count: the thin classes (poles, signs, people) are rare.
         sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=10000)))
 
-# PhotoMetricDistortion scales the contrast of every second picture: with no other distortion this is an exposure.
+# PhotoMetricDistortion scales the contrast of half of the images: without its other distortions this is an exposure change.
 exposure = dict(
     type='PhotoMetricDistortion', brightness_delta=0, contrast_range=(0.15, 0.9), saturation_range=(1, 1), hue_delta=1)
 darken = [

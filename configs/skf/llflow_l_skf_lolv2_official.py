@@ -3,8 +3,8 @@ train_dataloader = dict(dataset=_base_.lolv2_real.train)
 val_dataloader = dict(dataset=_base_.lolv2_real.test)
 test_dataloader = val_dataloader
 model = dict(generator=dict(_base_.large, se=_base_.large_se))
-# As released for LLFlow-L-SKF: 30000 iterations. The warm-up ends one step early, so that the learning rate stays at 199/200 of
-# what it should be.
+# As released for LLFlow-L-SKF: 30000 iterations. The warm-up ends one step early, so the learning rate stays at 199/200 of
+# its intended value.
 train_cfg = dict(max_iters=30000)
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=1 / 200, end_factor=199 / 200, end=199),

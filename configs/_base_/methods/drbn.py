@@ -4,7 +4,7 @@ model = dict(
     type='SKFEditor',
     generator=dict(type='DRBNNet'),
     recon_loss=dict(type='PyramidLoss', loss=dict(type='SSIMLoss')))
-# What makes DRBN-SKF of it.
+# The parts that turn it into DRBN-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(1, 0, 'logits'), gelu='tanh')),
     # On the enhanced image SCH has 8 to 13 % of the gradient norm of loss_recon, SA about 20 % (gradient_share.py).
@@ -30,7 +30,7 @@ train_dataloader = dict(batch_size=4, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As DRBN's authors train: Adam 1e-4, halved after two thirds, 300 epochs of 970 batches of 4 on LOL.
+# Training schedule of DRBN's authors: Adam 1e-4, halved after two thirds, 300 epochs of 970 batches of 4 on LOL.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.999)))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=291000, val_interval=5000)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[194000], gamma=0.5)]

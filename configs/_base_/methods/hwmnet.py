@@ -4,7 +4,7 @@ model = dict(
     type='SKFEditor',
     generator=dict(type='HWMNet'),
     recon_loss=dict(type='mmagic.CharbonnierLoss', eps=1e-6))
-# What makes HWMNet-SKF of it.
+# The parts that turn it into HWMNet-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual', expansion=1)),
     # On the enhanced image SCH has about 12 % of the gradient norm of loss_recon, SA 9 to 18 % (gradient_share.py).
@@ -30,8 +30,8 @@ train_dataloader = dict(batch_size=2, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As HWMNet's authors train on LOL: Adam, epoch by epoch with 1/3, 2/3 and all of 5e-5, then along a cosine to 1e-5; 300 epochs
-# of 2425 batches of 2 (485 pairs, cropped 10 times an epoch).
+# Training schedule of HWMNet's authors on LOL: Adam, epoch by epoch with 1/3, 2/3 and all of 5e-5, then along a cosine to 1e-5;
+# 300 epochs of 2425 batches of 2 (485 pairs, cropped 10 times per epoch).
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=5e-5, betas=(0.9, 0.999)))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=727500, val_interval=5000)
 param_scheduler = [

@@ -6,7 +6,7 @@ model = dict(
     generator=dict(type='KinD', exposure='auto'),
     recon_loss=dict(
         decom=dict(type='KinDDecomLoss'), adjust=dict(type='KinDAdjustLoss'), restore=dict(type='KinDRestoreLoss')))
-# What makes KinD-SKF of it.
+# The parts that turn it into KinD-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(1, 0, 'logits'))),
     # On the restored reflectance SCH has about 10 % of the gradient norm of loss_recon, SA about 20 % (gradient_share.py).
@@ -14,7 +14,7 @@ skf = dict(
     sa_loss=dict(type='SALoss', loss_weight=0.1),
     discriminator=dict(type='SADiscriminator'))
 
-# Every image is taken at its full range; scores compare with the ground truth as it is.
+# Every image is stretched to the full range; scores use the unchanged ground truth.
 train_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
@@ -35,9 +35,9 @@ train_dataloader = dict(batch_size=4, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As KinD's authors train: Adam 1e-4; 2000 epochs of the decomposition and 2000 of the adjustment in batches of 10 patches of
-# 48x48; 1000 epochs of the restoration in batches of 4 patches of 384x384, with 5e-5 in the last 200. An epoch of LOL
-# has 48 or 121 batches (the authors keep a few pairs for validation).
+# Training schedule of KinD's authors: Adam 1e-4; 2000 epochs of the decomposition and 2000 of the adjustment in batches of 10
+# crops of 48x48; 1000 epochs of the restoration in batches of 4 crops of 384x384, with 5e-5 in the last 200. An epoch of LOL has
+# 48 or 121 batches (the authors keep a few pairs for validation).
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.999)))
 small_patches = dict(batch_size=10, dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=48))))
 train_cfg = dict(

@@ -8,17 +8,17 @@ model = dict(
         decom=dict(type='KinDDecomLoss', equal_reflectance_weight=0.009),
         adjust=dict(type='KinDAdjustLoss', magnitude=False),
         restore=dict(type='KinDRestoreLoss', gradient_weight=0.)))
-# What makes KinD++-SKF of it.
+# The parts that turn it into KinD++-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0))),
     # KinD's weights. On the restored reflectance SCH has 5.7 % of the gradient norm of loss_recon, the local SA 10.6 %
-    # (gradient_share.py, 3 batches of 2 patches of 96x96, hrnet_w18s_camvid), after a training of 60, 30 and 20 iterations only;
-    # with random weights it was 151 % and 117 %. Measure again with a network that is trained in full.
+    # (gradient_share.py, 3 batches of 2 crops of 96x96, hrnet_w18s_camvid), after a training of only 60, 30 and 20 iterations;
+    # with random weights it was 151 % and 117 %. Measure again with a fully trained network.
     sch_loss=dict(type='SCHLoss', loss_weight=6.),
     sa_loss=dict(type='SALoss', loss_weight=0.1),
     discriminator=dict(type='SADiscriminator'))
 
-# Every image is taken at its full range; scores compare with the ground truth as it is.
+# Every image is stretched to the full range; scores use the unchanged ground truth.
 train_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
@@ -38,11 +38,11 @@ test_pipeline = [
 train_dataloader = dict(batch_size=10, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-# The knowledge bank, which is asked in the last stage, needs patches larger than 48x48.
+# The knowledge bank, used in the last stage, needs training crops larger than 48x48.
 skf_patches = dict(dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=96))))
 
-# As KinD++'s authors train: Adam 1e-4, batches of 10 patches of 48x48, 48 an epoch on LOL; 2500 epochs of the decomposition,
-# 2000 of the adjustment, 2400 of the restoration, where the learning rate is halved after 300, 500 and 1500.
+# Training schedule of KinD++'s authors: Adam 1e-4, batches of 10 crops of 48x48, 48 per epoch on LOL; 2500 epochs of the
+# decomposition, 2000 of the adjustment, 2400 of the restoration, where the learning rate is halved after 300, 500 and 1500.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.999)))
 train_cfg = dict(
     type='StagedTrainLoop',

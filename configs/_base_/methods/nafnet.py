@@ -1,6 +1,6 @@
 _base_ = ['../default_runtime.py', '../datasets.py']
 
-# The network of 32 channels that NAFNet's authors train for denoising (SIDD).
+# The 32-channel denoising network of NAFNet's authors (SIDD).
 model = dict(
     type='SKFEditor',
     generator=dict(
@@ -8,7 +8,7 @@ model = dict(
         net=dict(
             type='mmagic.NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
     recon_loss=dict(type='mmagic.PSNRLoss'))
-# What makes NAFNet-SKF of it: SE modules behind the decoder's stages at 1/4, 1/2 and 1/1.
+# The parts that turn it into NAFNet-SKF: SE modules after the decoder's stages at 1/4, 1/2 and 1/1.
 skf = dict(
     generator=dict(se=dict(type='SEModule', modules=('decoders.1', 'decoders.2', 'decoders.3'), sources=(2, 1, 0))),
     # On the enhanced image SCH has about 12 % of the gradient norm of loss_recon, SA about 14 % (gradient_share.py --warm-up 100,
@@ -35,8 +35,8 @@ train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As mmagic trains NAFNet on SIDD: AdamW 1e-3, lowered to 1e-7 along a cosine, 32 crops of 256x256 (4 GPUs x 8); but for 100,000
-# iterations, not 400,000, since LOL has 485 pairs. D is trained as with the other methods.
+# mmagic's training schedule of NAFNet on SIDD: AdamW 1e-3, decayed to 1e-7 along a cosine, 32 crops of 256x256 (4 GPUs x 8); but
+# with 100,000 iterations, not 400,000, since LOL has 485 pairs. D is trained as for the other methods.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.9), weight_decay=1e-3),

@@ -1,11 +1,11 @@
 _base_ = ['../default_runtime.py', '../datasets.py']
 
-# The network that Restormer's authors train for denoising.
+# The denoising network of Restormer's authors.
 model = dict(
     type='SKFEditor',
     generator=dict(type='SEWrapper', net=dict(type='mmagic.Restormer', LayerNorm_type='BiasFree'), size_divisor=8),
     recon_loss=dict(type='mmagic.L1Loss'))
-# What makes Restormer-SKF of it: SE modules behind the decoder's levels at 1/4, 1/2 and 1/1.
+# The parts that turn it into Restormer-SKF: SE modules after the decoder's levels at 1/4, 1/2 and 1/1.
 skf = dict(
     generator=dict(
         se=dict(
@@ -34,9 +34,9 @@ train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As Restormer's authors train: AdamW 3e-4, from 46,000 on lowered to 1e-6 along a cosine; but for half as many iterations (theirs
-# are 300,000), since LOL has 485 pairs, and in crops of 128x128 throughout, where theirs grow to 384x384. D is trained as with
-# the other methods.
+# Training schedule of Restormer's authors: AdamW 3e-4, decayed to 1e-6 along a cosine from 46,000 on; but with half as many
+# iterations (theirs are 300,000), since LOL has 485 pairs, and with training crops of 128x128 throughout, where theirs grow to
+# 384x384. D is trained as for the other methods.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-4),

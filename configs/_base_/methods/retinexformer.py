@@ -5,7 +5,7 @@ model = dict(
     generator=dict(type='RetinexformerNet'),
     recon_loss=dict(type='mmagic.L1Loss'),
     data_preprocessor=dict(type='MixUpPreprocessor'))
-# What makes Retinexformer-SKF of it.
+# The parts that turn it into Retinexformer-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual', expansion=1)),
     # On the enhanced image SCH has about 15 % of the gradient norm of loss_recon, SA about 15 % (gradient_share.py --warm-up 100,
@@ -32,8 +32,8 @@ train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As Retinexformer's authors train: Adam for 150,000 iterations, two cycles of a cosine. The first rises from 2e-4 to 3e-4, the
-# second starts at 2e-4 again, one iteration late.
+# Training schedule of Retinexformer's authors: Adam for 150,000 iterations, two cosine cycles. The first rises from 2e-4 to 3e-4,
+# the second starts at 2e-4 again, one iteration late.
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-4, betas=(0.9, 0.999)), clip_grad=dict(max_norm=0.01))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=150000, val_interval=5000)

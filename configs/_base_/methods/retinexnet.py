@@ -4,7 +4,7 @@ model = dict(
     type='StagedEditor',
     generator=dict(type='RetinexNet'),
     recon_loss=dict(decom=dict(type='RetinexNetDecomLoss'), relight=dict(type='RetinexNetRelightLoss')))
-# What makes RetinexNet-SKF of it.
+# The parts that turn it into RetinexNet-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0))),
     # On the enhanced image SCH has about 13 % of the gradient norm of loss_recon, SA about 19 % (gradient_share.py).
@@ -29,10 +29,10 @@ test_pipeline = [
 train_dataloader = dict(batch_size=16, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-# The knowledge bank, which is asked in the last stage, needs patches larger than 48x48.
+# The knowledge bank, used in the last stage, needs training crops larger than 48x48.
 skf_patches = dict(dataset=dict(pipeline=dict(RandomCrop=dict(crop_size=96))))
 
-# As RetinexNet's authors train: two stages of 100 epochs of 92 batches of 16 (LOL and synthetic pairs), each with
+# Training schedule of RetinexNet's authors: two stages of 100 epochs of 92 batches of 16 (LOL and synthetic pairs), each with
 # Adam 1e-3 for 20 epochs and 1e-4 after. On LOL alone it is the same number of batches.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.999)))
 train_cfg = dict(

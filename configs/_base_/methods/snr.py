@@ -4,11 +4,11 @@ model = dict(
     type='SKFEditor',
     generator=dict(type='SNRNet'),
     recon_loss=dict(type='mmagic.CharbonnierLoss', reduction='sum', eps=1e-6))
-# What makes SNR-LLIE-Net-SKF of it.
+# The parts that turn it into SNR-LLIE-Net-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual')),
-    # The baseline's sum at its batch of 32 crops of 128x128, but whatever the batch, so that SCH and SA keep their shares.
-    # (A plain mean would leave the gradients of some layers as small as Adam's eps.)
+    # The scale of the baseline's sum at its batch of 32 crops of 128x128, for any batch, so that SCH and SA keep their shares.
+    # (With a plain mean the gradients of some layers would be as small as Adam's eps.)
     recon_loss=dict(reduction='mean', loss_weight=32 * 3 * 128 * 128.),
     # On the enhanced image SCH has 9 to 11 % of the gradient norm of loss_recon and SA 10 to 12 %, on whole images 5 %
     # (after 25 iterations, with the small knowledge bank).
@@ -16,7 +16,7 @@ skf = dict(
     sa_loss=dict(type='SALoss', loss_weight=4e4),
     discriminator=dict(type='SADiscriminator'))
 
-# Crops of 128x128; flips, no transposing.
+# Training crops of 128x128; flips, no transposition.
 train_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
@@ -34,7 +34,8 @@ train_dataloader = dict(batch_size=32, dataset=dict(**_base_.lol.train, pipeline
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# As SNR-LLIE-Net's authors train: Adam 4e-4, halved in iterations 50000, 100000, 200000 and 300000 (counted from 1) of 600000.
+# Training schedule of SNR-LLIE-Net's authors: Adam 4e-4, halved in iterations 50000, 100000, 200000 and 300000 (counted from 1)
+# of 600000.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99)))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=600000, val_interval=5000)
 param_scheduler = [dict(type='MultiStepLR', by_epoch=False, milestones=[49999, 99999, 199999, 299999], gamma=0.5)]

@@ -1,6 +1,6 @@
 _base_ = ['../default_runtime.py', '../datasets.py']
 
-# The U-Net of segmentation_models.pytorch with a ResNet-34 as its encoder, not pretrained; it makes what the image lacks.
+# The U-Net of segmentation_models.pytorch with a ResNet-34 encoder, not pretrained; it predicts a residual.
 model = dict(
     type='SKFEditor',
     generator=dict(
@@ -9,7 +9,7 @@ model = dict(
         size_divisor=32,
         residual=True),
     recon_loss=dict(type='mmagic.L1Loss'))
-# What makes U-Net-SKF of it: SE modules behind the decoder's blocks at 1/4, 1/2 and 1/1.
+# The parts that turn it into U-Net-SKF: SE modules after the decoder's blocks at 1/4, 1/2 and 1/1.
 skf = dict(
     generator=dict(
         se=dict(
@@ -38,8 +38,8 @@ train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# It has no recipe for LOL of its own: as Retinexformer's authors train on LOL, 150,000 batches of 8 crops of 128x128, but Adam
-# 2e-4 lowered to 1e-6 along one cosine. D is trained as with the other methods.
+# There is no training recipe for LOL: that of Retinexformer's authors, 150,000 batches of 8 crops of 128x128, but Adam 2e-4
+# decayed to 1e-6 along one cosine. D is trained as for the other methods.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='Adam', lr=2e-4, betas=(0.9, 0.999)),
