@@ -1,5 +1,5 @@
 # Every target works on a fresh clone with nothing but CPython 3.10 to 3.13.
-# MMSKF_VENV=PATH uses that virtual environment in place of .venv (several checkouts may share one).
+# MMSKF_VENV=PATH uses that virtual environment instead of .venv (several checkouts may share one).
 # CONSTRAINTS=requirements/constraints-numpy2.txt installs numpy 2.
 
 VENV := $(or $(MMSKF_VENV),.venv)
@@ -9,7 +9,7 @@ REQUIREMENTS := $(foreach name,runtime tests lint docs,requirements/$(name).txt)
 STAMP := $(VENV)/.mmskf-$(shell cat $(REQUIREMENTS) $(CONSTRAINTS) | cksum | cut -d' ' -f1)
 SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))
 
-# Threads that wait busily make each other ten times slower where anything else runs on the same cores.
+# Busy-waiting threads slow each other down ten times if anything else runs on the same cores.
 export OMP_WAIT_POLICY ?= passive
 export PYTHONPATH := $(CURDIR)$(if $(PYTHONPATH),:$(PYTHONPATH))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job from start to end on data made on the spot: make pairs, train, test, enhance. Called by `make demo`.
+# The main workflow from start to end on synthetic data: make pairs, train, test, enhance. Called by `make demo`.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python}

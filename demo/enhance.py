@@ -1,4 +1,4 @@
-"""An example of a script around SKFInferencer: photos, and one picture of all before and after. See also ``mmskf enhance``.
+"""An example script for SKFInferencer: enhances photos, and shows all before and after. See also ``mmskf enhance``.
 
     python demo/enhance.py photos --model drbn_lol --weights drbn.pth --out-dir bright --before-after sheet.png
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Tests on several GPUs, or in several CPU processes where there is no GPU.
+# Tests on several GPUs, or in several CPU processes if there is no GPU.
 # Usage: bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [more arguments of tools/test.py]
-# Several machines: NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT say which this one is.
+# Several machines: NNODES, NODE_RANK, MASTER_ADDR and MASTER_PORT tell which one this is.
 set -eu
 if [ $# -lt 3 ]; then sed -n '2,4p' "$0" | cut -c3-; exit 2; fi
 here=$(cd "$(dirname "$0")" && pwd)

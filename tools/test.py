@@ -21,7 +21,7 @@ def parse_args(args=None):
     parser.add_argument('--show-dir', help='write the enhanced images into this folder')
     parser.add_argument('--tta', action='store_true', help='average every image over its four flips')
     parser.add_argument('--unpaired', metavar='ROOT',
-                        help='test on photos without ground truth: by NIQE on those of MEF, LIME, NPE, DICM and VV that ROOT has')
+                        help='test on photos without ground truth: NIQE on those of MEF, LIME, NPE, DICM and VV that are in ROOT')
     add_runner_arguments(parser)
     args = parser.parse_args(args)
     if args.unpaired and args.data_root:
@@ -29,7 +29,7 @@ def parse_args(args=None):
     return args
 
 
-@record  # what ends one of several processes is the last thing that torchrun shows
+@record  # makes torchrun show the error that ended one of several processes last
 def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)
@@ -37,7 +37,7 @@ def main(args=None):
         cfg.merge_from_dict({'model.test_cfg.tta': True})
     if args.unpaired:
         use_unpaired(cfg, args.unpaired)
-    cfg.load_from = None  # what a training starts from would overwrite the checkpoint
+    cfg.load_from = None  # the initial weights of a training would overwrite the checkpoint
     hooks = cfg.setdefault('custom_hooks', [])
     if args.out:
         hooks.append(dict(type='PerImageScoresHook', out_file=args.out))
@@ -46,11 +46,11 @@ def main(args=None):
     runner = Runner.from_cfg(cfg)
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if args.unpaired:
-        model.data_preprocessor.data_keys = None  # else it warns of every photo that has no ground truth
+        model.data_preprocessor.data_keys = None  # otherwise it warns about every photo without ground truth
     if args.checkpoint:
         load_weights(model, args.checkpoint)
     elif has_weights(model):
-        raise ValueError(f'{args.config} was given no weights: what it makes of an image is random. Give the checkpoint after it')
+        raise ValueError(f'{args.config} was given no weights: its results are random. Give the checkpoint after it')
     runner.test()
 
 

@@ -16,24 +16,24 @@ def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='PATH|auto',
-                        help='go on from a checkpoint, or from the newest whole one in the work dir; a new training starts '
-                        'where there is none yet')
+                        help='resume from a checkpoint, or from the newest intact one in the work dir; starts a new training '
+                        'if there is none yet')
     parser.add_argument('--partial', action='store_true',
-                        help='start from those weights of load_from that fit, where not all do')
+                        help='start from the weights of load_from that match the model, if not all do')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help="scale the learning rate by the total batch size over the config's auto_scale_lr.base_batch_size")
     add_runner_arguments(parser)
     return parser.parse_args(args)
 
 
-@record  # what ends one of several processes is the last thing that torchrun shows
+@record  # makes torchrun show the error that ended one of several processes last
 def main(args=None):
     args = parse_args(args)
     cfg = runner_config(args)
     check_trainable(cfg)
     if args.auto_scale_lr:
         if 'auto_scale_lr' not in cfg:
-            raise KeyError(f'--auto-scale-lr: {args.config} does not say for which total batch size its learning rate is: '
+            raise KeyError(f'--auto-scale-lr: {args.config} does not give the total batch size for its learning rate: '
                            'add auto_scale_lr = dict(base_batch_size=...)')
         cfg.auto_scale_lr.enable = True
     cfg.load_partial = args.partial

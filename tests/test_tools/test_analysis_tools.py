@@ -56,9 +56,9 @@ def test_analyze_logs(tool, tmp_path, capsys):
     main([str(tmp_path / 'run'), '--out', str(tmp_path / 'curves.png')])
     assert 'loss 2.0000 at 1 -> 1.0000 at 2' in capsys.readouterr().out
     assert Image.open(tmp_path / 'curves.png').size[0] > 100
-    with pytest.raises(KeyError, match='has no number called .*SSIM.* yet. It has: PSNR, loss, step'):
+    with pytest.raises(KeyError, match='has no scalar named .*SSIM.* yet. It has: PSNR, loss, step'):
         main([str(tmp_path / 'run'), '--keys', 'SSIM', '--out', str(tmp_path / 'curves.png')])
-    with pytest.raises(FileNotFoundError, match='holds no log'):
+    with pytest.raises(FileNotFoundError, match='contains no log'):
         main([str(tmp_path / 'nothing')])
 
 

@@ -87,7 +87,7 @@ def test_names_and_numbers_of_lolv2(data, capsys):
     code, out = check(capsys, 'lolv2_real', data)
     assert code == 1
     assert 'img: 3 images (expected 689)' in out
-    assert 'Test/Normal holds 2 images, expected 100' in out
+    assert 'Test/Normal contains 2 images, expected 100' in out
     assert f'{data}: 4 problems' in out
 
 
@@ -97,7 +97,7 @@ def test_unpaired_sets(data, photos, capsys):
         photos['rocket'].save(data / 'LIME' / f'{i}.bmp')
     code, out = check(capsys, 'unpaired', data)
     assert code == 1
-    assert 'LIME holds 9 images, expected 10' in out
+    assert 'LIME contains 9 images, expected 10' in out
     assert all(f'does not exist: {data}/{name}.' in out for name in ('MEF', 'NPE', 'DICM', 'VV'))
 
 

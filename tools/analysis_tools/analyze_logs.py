@@ -1,4 +1,4 @@
-"""Plots what trainings logged: ``analyze_logs.py work_dirs/drbn_lol --keys loss_recon PSNR --out curves.png``."""
+"""Plots training logs: ``analyze_logs.py work_dirs/drbn_lol --keys loss_recon PSNR --out curves.png``."""
 import argparse
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def parse_args(args=None):
 
 
 def read_scalars(path):
-    """Records of a training, oldest first; a run that was resumed wrote several files, which are joined.
+    """Records of a training, oldest first; the several files of a resumed run are joined.
 
     Raises:
         FileNotFoundError: If there is no log.
@@ -26,7 +26,7 @@ def read_scalars(path):
     path = Path(path)
     files = [path] if path.is_file() else sorted(path.glob('**/vis_data/scalars.json'))
     if not files:
-        raise FileNotFoundError(f'{path} holds no log (vis_data/scalars.json): give the work dir of a training')
+        raise FileNotFoundError(f'{path} contains no log (vis_data/scalars.json): give the work dir of a training')
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
@@ -38,7 +38,7 @@ def main(args=None):
         for key, axis in zip(args.keys, axes[:, 0]):
             points = [(record['step'], record[key]) for record in records if isinstance(record.get(key), (int, float))]
             if not points:
-                raise KeyError(f'{log} has no number called {key!r} yet. It has: {", ".join(sorted(set().union(*records)))}')
+                raise KeyError(f'{log} has no scalar named {key!r} yet. It has: {", ".join(sorted(set().union(*records)))}')
             axis.plot(*zip(*points), label=str(log), marker='.' if len(points) < 30 else None)
             axis.set(ylabel=key, xlabel='iteration')
             print(f'{log}: {key} {points[0][1]:.4f} at {points[0][0]} -> {points[-1][1]:.4f} at {points[-1][0]}')

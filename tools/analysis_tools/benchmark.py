@@ -1,11 +1,11 @@
 """Measures a model: ``benchmark.py configs/skf/hwmnet_skf_lol.py --size 400x600 --batch-size 2 --crop 128 --bf16``.
 
-Seconds and peak memory of enhancing one image and of one training step, and how many of the seconds pass in the knowledge
-bank. The pictures are made up, and so are the weights unless a checkpoint is given; the knowledge bank's are never read. Data
-loading is left out. Each row gets a fresh process, so that none finds memory that another has warmed.
+Time and peak memory of enhancing one image and of one training step, and the time spent in the knowledge bank. The images are
+synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded. Each
+row runs in a fresh process, so that none profits from memory warmed up by another.
 
-Peak memory is all that the model needs beyond the libraries: weights, features, and in training gradients and the
-optimizers' state; on a CPU (Linux) resident memory, on a GPU what its tensors take.
+Peak memory is everything that the model needs beyond the libraries: weights, features, and in training gradients and optimizer
+state; on a CPU (Linux) resident memory, on a GPU the memory of its tensors.
 """
 import argparse
 import statistics
@@ -32,7 +32,7 @@ from mmengine.optim import build_optim_wrapper
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.config import datasets, optim_wrappers
 
-WARM_UP = 1  # runs that are not timed: they make caches and the optimizers' state
+WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state
 
 
 def parse_size(text):
@@ -43,25 +43,25 @@ def parse_size(text):
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Measure seconds and peak memory per image and per training step.')
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--checkpoint', help='path or URL of the weights (default: random ones)')
+    parser.add_argument('--checkpoint', help='path or URL of the weights (default: random weights)')
     parser.add_argument('--runs', nargs='+', choices=['image', 'training'], default=['image', 'training'],
                         help='what to measure (default: both)')
     parser.add_argument('--size', type=parse_size, default=(400, 600), metavar='HEIGHTxWIDTH',
-                        help='of the image (default: 400x600)')
-    parser.add_argument('--batch-size', type=int, help="of the training step (default: the config's)")
+                        help='image size (default: 400x600)')
+    parser.add_argument('--batch-size', type=int, help="batch size of the training step (default: the config's)")
     parser.add_argument('--crop', type=int, help="side of the training crops (default: the config's)")
     parser.add_argument('--bf16', action='store_true',
-                        help='measure under autocast to bfloat16 too, and how far its image is from that of float32')
+                        help='also measure with autocast to bfloat16, and the difference of its image from that in float32')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
-                        help='threads of the CPU (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=5, help='timed runs, of which the median is shown (default: 5)')
+                        help='CPU threads (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
     return parser.parse_args(args)
 
 
 def make_sample(pipeline, size, index=0):
-    """What a config's pipeline makes of a smooth picture of (height, width) and the same at a fifth of the light."""
+    """The output of a config's pipeline for a smooth image of (height, width) and the same image at a fifth of the light."""
     coarse = np.random.default_rng(index).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     bright = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
     return Compose(pipeline)(dict(img=bright // 5, gt=bright, key=f'{index}'))
@@ -99,7 +99,7 @@ RUNS = dict(image=image_run, training=training_run)
 
 
 def watch(module, device):
-    """A list that grows by the seconds of every call of a module; empty without a module."""
+    """A list that collects the seconds of every call of a module; empty without a module."""
     started, seconds = [], []
 
     def enter(*_):
@@ -117,7 +117,7 @@ def watch(module, device):
 
 
 def measure(args, name, bf16):
-    """Measures one run; to be called in a fresh process.
+    """Measures one run; must be called in a fresh process.
 
     Returns:
         dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``memory`` (bytes); ``output``: the
@@ -149,10 +149,10 @@ def measure(args, name, bf16):
 
 
 def prepare(threads):
-    """Settings of the process that measures."""
+    """Settings of the measuring process."""
     torch.set_num_threads(threads)
     warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
-    MMLogger.get_current_instance().setLevel('WARNING')  # the optimizers' constructor talks
+    MMLogger.get_current_instance().setLevel('WARNING')  # the constructor of the optimizers logs
 
 
 def in_fresh_process(args, name, bf16):
@@ -161,7 +161,7 @@ def in_fresh_process(args, name, bf16):
 
 
 def psnr(image, reference):
-    """Of two images as they would be shown, clipped to [0, 1], in dB."""
+    """PSNR of two images clipped to [0, 1], in dB."""
     difference = np.clip(image, 0, 1) - np.clip(reference, 0, 1)
     with np.errstate(divide='ignore'):
         return -10 * np.log10(np.square(difference).mean())

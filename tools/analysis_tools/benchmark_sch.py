@@ -1,12 +1,11 @@
-"""Compares SCHLoss with a plain loop over samples, classes and channels: time, peak memory, and what both compute.
+"""Compares SCHLoss with a plain loop over samples, classes and channels: time, peak memory, and results.
 
-The loop is Eq. 7 to 10 of SKF as the released code evaluates them: for each sample, class and channel, two sigmoids a pixel
-and bin. Both run with the released options (edges i / 256, no pixel left out) on the same images, and only the first image
-needs a gradient, as in training. Each implementation gets a fresh process for each case, so that neither finds memory that
-the other has warmed.
+The loop is Eq. 7 to 10 of SKF as in the released code: for each sample, class and channel, two sigmoids per pixel and bin. Both run
+with the released options (edges i / 256, no pixels ignored) on the same images, and only the first image needs a gradient, as in
+training. Each implementation runs in a fresh process for each case, so that neither profits from memory warmed up by the other.
 
-The label maps are regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are
-enlarged and compared.
+The label maps are made of regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are
+upsampled and compared.
 """
 import argparse
 import statistics
@@ -38,7 +37,7 @@ def naive_histogram(values):
 
 
 def naive_loss(pred, target, labels):
-    """The SCH loss, one sample, class and channel after the other."""
+    """The SCH loss, one sample, class and channel at a time."""
     loss = 0
     for pred_image, target_image, label_map in zip(pred, target, labels):
         for label in range(NUM_CLASSES):
@@ -52,7 +51,7 @@ LOSSES = {'naive': naive_loss, 'SCHLoss': SCHLoss(NUM_CLASSES, bins='official', 
 
 
 def make_inputs(shape, device):
-    """Two images of smooth patches with noise, the second in 256 levels, and a map of regions."""
+    """Two images of smooth patches with noise, the second with 256 levels, and a label map."""
     generator = torch.Generator().manual_seed(0)
     num_images, channels, height, width = shape
 
@@ -69,7 +68,7 @@ def make_inputs(shape, device):
 
 
 def reset_peak(device):
-    """Forgets the peak so far and returns the memory in use, in bytes."""
+    """Resets the peak and returns the memory in use, in bytes."""
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
@@ -78,7 +77,7 @@ def reset_peak(device):
 
 
 def read_peak(device):
-    """The most memory in use since the last reset, in bytes; resident memory (Linux) on the CPU."""
+    """The peak memory since the last reset, in bytes; resident memory (Linux) on the CPU."""
     if device.type == 'cuda':
         return torch.cuda.max_memory_allocated(device)
     status = Path('/proc/self/status').read_text()
@@ -91,7 +90,7 @@ def synchronize(device):
 
 
 def measure(name, shape, device, threads, repeats):
-    """Runs one implementation; to be called in a fresh process.
+    """Runs one implementation; must be called in a fresh process.
 
     Returns:
         dict: ``forward`` and ``backward`` (seconds, median), ``memory`` (bytes), ``loss``, ``grad``.

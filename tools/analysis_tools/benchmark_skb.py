@@ -1,7 +1,7 @@
-"""Compares what knowledge banks cost: ``benchmark_skb.py configs/skb/*.py mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024.py``.
+"""Compares the cost of knowledge banks: ``benchmark_skb.py configs/skb/*.py mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024.py``.
 
-One image of random pixels, random weights. On a CPU it is processor time that counts, of all threads together: what else the
-machine does is left out. The banks take turns, and are shown as multiples of the first bank in the same turn.
+One image of random pixels, random weights. On a CPU, it measures the CPU time of all threads together, which ignores other load on
+the machine. The banks take turns, and are shown as multiples of the first bank in the same turn.
 """
 import argparse
 import statistics
@@ -22,23 +22,23 @@ from prettytable import PrettyTable
 import mmskf.models  # noqa: F401
 from mmskf.registry import MODELS
 
-WARM_UP = 1  # turns that are not timed
+WARM_UP = 1  # untimed turns
 
 
 def parse_args(args=None):
-    parser = argparse.ArgumentParser(description='Compare seconds that knowledge banks take for an image.')
-    parser.add_argument('banks', nargs='+', help="configs that hold an skb, or 'mmseg::...' for a segmentor of mmsegmentation")
+    parser = argparse.ArgumentParser(description='Compare the time that knowledge banks take for an image.')
+    parser.add_argument('banks', nargs='+', help="configs with an skb, or 'mmseg::...' for an mmsegmentation segmentor")
     parser.add_argument('--size', type=parse_size, default=(400, 600), metavar='HEIGHTxWIDTH',
-                        help='of the image (default: 400x600)')
+                        help='image size (default: 400x600)')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
-                        help='threads of the CPU (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=5, help='timed turns, of which the median is shown (default: 5)')
+                        help='CPU threads (default: %(default)s)')
+    parser.add_argument('--repeats', type=int, default=5, help='timed turns, whose median is shown (default: 5)')
     return parser.parse_args(args)
 
 
 def build(name):
-    """A bank with random weights, whatever checkpoint its config names.
+    """Builds a bank with random weights, ignoring the checkpoint of its config.
 
     Raises:
         ValueError: If the config has no skb.
@@ -56,7 +56,7 @@ def build(name):
 
 @torch.inference_mode()
 def measure(banks, args):
-    """Seconds of each bank in each timed turn: a list for every bank."""
+    """Seconds of each bank in each timed turn: one list per bank."""
     image = torch.rand(1, 3, *args.size, device=args.device)
     clock = time.process_time if image.device.type == 'cpu' else time.perf_counter
     seconds = [[] for _ in banks]

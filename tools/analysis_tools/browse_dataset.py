@@ -1,4 +1,4 @@
-"""Writes a contact sheet of what a data set hands to the model: ``browse_dataset.py configs/baseline/drbn_lol.py``."""
+"""Writes a contact sheet of a data set as the model sees it: ``browse_dataset.py configs/baseline/drbn_lol.py``."""
 import argparse
 import sys
 from pathlib import Path
@@ -14,13 +14,13 @@ from mmskf.apis import load_config, train_dataloader
 
 
 def parse_args(args=None):
-    parser = argparse.ArgumentParser(description='Look at the samples of a data set, after its pipeline')
+    parser = argparse.ArgumentParser(description='Show the samples of a data set, after its pipeline')
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
-    parser.add_argument('--data-root', help="where the images lie (default: the config's)")
-    parser.add_argument('--samples', type=int, default=16, help='(default: 16)')
-    parser.add_argument('--columns', type=int, default=4, help='samples in a row (default: 4)')
-    parser.add_argument('--height', type=int, default=160, help='height of a picture in pixels (default: 160)')
+    parser.add_argument('--data-root', help="where the images are (default: the config's)")
+    parser.add_argument('--samples', type=int, default=16, help='number of samples (default: 16)')
+    parser.add_argument('--columns', type=int, default=4, help='samples per row (default: 4)')
+    parser.add_argument('--height', type=int, default=160, help='height of an image in pixels (default: 160)')
     parser.add_argument('--out', default='contact_sheet.png', help='picture to write (default: contact_sheet.png)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
     return parser.parse_args(args)
@@ -28,7 +28,7 @@ def parse_args(args=None):
 
 def tile(sample, height):
     """The images of one sample side by side, BGR uint8, each in a box one and a half times as wide as high."""
-    # What a pipeline adds to the low-light image stands behind its three channels.
+    # Channels appended by a pipeline follow the three of the low-light image.
     tensors = [sample['inputs'][:3]] + ([sample['data_samples'].gt_img] if 'gt_img' in sample['data_samples'] else [])
     boxes = []
     for tensor in tensors:

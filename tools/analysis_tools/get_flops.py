@@ -19,9 +19,9 @@ NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(
-        description='Count parameters and multiply-adds. The tables of the paper leave the knowledge bank out.')
+        description="Count parameters and multiply-adds. The paper's tables do not include the knowledge bank.")
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--size', default='400x600', metavar='HEIGHTxWIDTH', help='of the image (default: 400x600)')
+    parser.add_argument('--size', default='400x600', metavar='HEIGHTxWIDTH', help='image size (default: 400x600)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
     return parser.parse_args(args)
 
@@ -41,7 +41,7 @@ def count_parameters(model):
 def count_operations(model, size):
     """Multiply-adds (of convolutions and matrix products) of each part for one image of (height, width).
 
-    What runs inside an SE module or the knowledge bank counts as theirs, wherever they are called from.
+    Operations inside an SE module or the knowledge bank are attributed to these, wherever they are called from.
     """
     counts, inside, counted = Counter({NETWORK: 0}), [NETWORK], 0
     counter = FlopCounterMode(display=False)

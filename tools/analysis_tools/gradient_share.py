@@ -1,9 +1,9 @@
-"""How much each loss term pulls at the enhanced image: ``gradient_share.py configs/skf/drbn_skf_lol.py CHECKPOINT``.
+"""Measures the gradient share of each loss term: ``gradient_share.py configs/skf/drbn_skf_lol.py CHECKPOINT``.
 
 The paper gives no weights for its terms. mmskf chooses them so that the SCH loss has 5 to 20 % of the reconstruction loss's
-gradient norm on the output, on real pairs and with a network that is trained. For a new method there is no checkpoint yet, and
-its weights are needed to train one: ``--warm-up 200`` in place of CHECKPOINT first trains so many iterations with the
-reconstruction loss alone; a method that is trained in stages shares them out among its stages.
+gradient norm with respect to the output, on real pairs and with a trained network. A new method has no checkpoint yet, but training
+one requires the weights: ``--warm-up 200`` instead of CHECKPOINT first trains that many iterations with the reconstruction loss
+alone; a method with staged training divides them among its stages.
 """
 import argparse
 import copy
@@ -25,13 +25,13 @@ from mmskf.apis import init_model, load_config, train_dataloader
 
 
 def parse_args(args=None):
-    parser = argparse.ArgumentParser(description='Compare the gradients of the loss terms on the enhanced image')
+    parser = argparse.ArgumentParser(description='Compare the gradients of the loss terms with respect to the enhanced image')
     parser.add_argument('config', help='path or name of a config')
     start = parser.add_mutually_exclusive_group(required=True)
     start.add_argument('checkpoint', nargs='?', help='path or URL of the weights')
     start.add_argument('--warm-up', type=int, metavar='ITERATIONS',
-                       help='start from random weights, and train them so long with the reconstruction loss alone')
-    parser.add_argument('--data-root', help="where the images lie (default: the config's)")
+                       help='start from random weights, and first train them with the reconstruction loss alone')
+    parser.add_argument('--data-root', help="where the images are (default: the config's)")
     parser.add_argument('--batches', type=int, default=16, help='training batches to average over (default: 16)')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
@@ -39,7 +39,7 @@ def parse_args(args=None):
 
 
 def warm_up(cfg, iterations):
-    """Trains a model of the config from random weights, without the losses of SKF; its SE modules take part.
+    """Trains a model of the config from random weights, without the losses of SKF but with its SE modules.
 
     Returns:
         dict[str, Tensor]: The weights of its generator.
@@ -65,7 +65,7 @@ def warm_up(cfg, iterations):
 
 
 class Progress(Hook):
-    """A bar for a training whose log is off."""
+    """A progress bar for training with logging disabled."""
 
     def __init__(self, iterations):
         self.bar = ProgressBar(iterations)
@@ -75,7 +75,7 @@ class Progress(Hook):
 
 
 def gradient_norms(model, data):
-    """Value and gradient norm on the enhanced image of every loss term of one batch.
+    """Value and gradient norm, with respect to the enhanced image, of every loss term for one batch.
 
     Where loss_recon does not look at that image (KinD), the gradients are those on the first other output that it looks at:
     the restored reflectance.

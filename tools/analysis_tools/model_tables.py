@@ -1,4 +1,4 @@
-"""Writes the tables of the model pages from the model index, so that no figure is copied by hand: ``model_tables.py``.
+"""Writes the tables of the model pages from the model index, so that no number is copied by hand: ``model_tables.py``.
 
 A page (configs/README.md and those of the methods) has each table between ``<!-- table: NAME -->`` and ``<!-- end -->``.
 """
@@ -29,7 +29,7 @@ def link(model, page):
 
 
 def models(entries, page):
-    """What a method's networks cost, without and with the knowledge bank."""
+    """The cost of a method's networks, without and with the knowledge bank."""
     rows = []
     for model in entries:
         facts = model['Metadata']
@@ -40,7 +40,7 @@ def models(entries, page):
 
 
 def scores(entries, page):
-    """What the paper prints of a method, and what was measured here."""
+    """The paper's scores of a method, and those measured here."""
     rows = []
     for model in entries:
         ours = [result for result in model['Results'] if result['Dataset'] == model['Metadata']['Training Data']]
@@ -55,7 +55,7 @@ def scores(entries, page):
 
 
 def measured(entries, page):
-    """What was measured of models that no paper has figures of: one row for each test set and model."""
+    """Measured scores of models without published ones: one row per test set and model."""
     results = [(result['Dataset'], link(model, page), result['Metrics']) for model in entries for result in model['Results']]
     datasets = list(dict.fromkeys(dataset for dataset, *_ in results))
     scores = [score for score in SCORES if any(score in metrics for *_, metrics in results)]
@@ -65,7 +65,7 @@ def measured(entries, page):
 
 
 def counts(entries, page):
-    """Parameters of all models beside the paper's, one row a model."""
+    """Parameters of all models next to the paper's, one row per model."""
     rows = {}
     for model in entries:
         if 'Paper Parameters (M)' not in model:
@@ -81,7 +81,7 @@ TABLES = dict(models=models, scores=scores, measured=measured, counts=counts)
 
 
 def fill(page):
-    """The text of a page with its tables made anew."""
+    """The text of a page with its tables regenerated."""
     entries = [model for model in model_index()
                if page.parent == config_root() or Path(model['Metafile']).parent.name == page.parent.name]
     return PLACE.sub(lambda match: match[1] + TABLES[match[2]](entries, page) + match[3], page.read_text())
@@ -89,7 +89,7 @@ def fill(page):
 
 def main(args=None):
     parser = argparse.ArgumentParser(description='Write the tables of the model pages from the model index')
-    parser.add_argument('--check', action='store_true', help='write nothing, and say which pages are not up to date')
+    parser.add_argument('--check', action='store_true', help='write nothing, and list the pages that are not up to date')
     args = parser.parse_args(args)
     pages = [config_root() / 'README.md', *sorted(config_root().glob('*/README.md'))]
     old = [page for page in pages if fill(page) != page.read_text()]

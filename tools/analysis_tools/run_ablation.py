@@ -1,8 +1,8 @@
-"""Runs a table of the paper's ablations and prints it beside the paper's: ``run_ablation.py 3 --methods drbn --iters 20000``.
+"""Runs a table of the paper's ablations and prints it next to the paper's: ``run_ablation.py 3 --methods drbn --iters 20000``.
 
-Each row is trained and tested with the same data, budget and seed. Rows that are finished are not run again, a row that was
-interrupted goes on where it was; one that fails does not stop the others. The paper's own figures are for LOL and for full
-training: they stand beside ours for orientation, not for comparison with a smaller budget or other data.
+Each row is trained and tested with the same data, budget and seed. Finished rows are not run again, an interrupted row is resumed;
+a failed one does not stop the others. The paper's scores are for LOL and for full training: they are shown for orientation, not for
+comparison with a smaller budget or other data.
 """
 import argparse
 import csv
@@ -27,22 +27,22 @@ from mmskf.utils.options import item_index, merge_options
 
 PARTS = ('SCH', 'SA', 'SE')
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
-# Fields of a learning rate schedule that are iterations.
+# Fields of a learning-rate schedule that are iterations.
 ITERATIONS = ('begin', 'end', 'milestones', 'T_max', 'step_size', 'total_iters', 'periods')
-# What rows of one table have in common.
+# Options shared by the rows of a table.
 BUDGET = ('data_root', 'layout', 'iters', 'batch_size', 'crop', 'skb', 'seed', 'amp', 'cfg_options')
 
 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description="Run a table of the paper's ablations")
     parser.add_argument('table', type=int, choices=paper_tables(), help='number of the table in the paper')
-    parser.add_argument('--methods', nargs='+', help='of the table (default: all), such as drbn')
-    parser.add_argument('--data-root', help="where the images lie (default: the layout's)")
+    parser.add_argument('--methods', nargs='+', help='methods of the table (default: all), such as drbn')
+    parser.add_argument('--data-root', help="where the images are (default: the layout's)")
     parser.add_argument('--layout', choices=paired_layouts(), default='lol',
-                        help='how the folders are called: as in LOL, as in the real part of LOL-v2, or {train,test}/{low,high}')
-    parser.add_argument('--iters', type=int, help="training iterations of every row; schedules shrink alike (default: the "
-                        "method's own)")
-    parser.add_argument('--batch-size', type=int, help="of all stages (default: the method's own)")
+                        help='folder names: as in LOL, as in the real part of LOL-v2, or {train,test}/{low,high}')
+    parser.add_argument('--iters', type=int, help="training iterations of every row; schedules are scaled accordingly (default: "
+                        "the method's own)")
+    parser.add_argument('--batch-size', type=int, help="batch size of all stages (default: the method's own)")
     parser.add_argument('--crop', type=int, help="side of the training crops, of all stages (default: the method's own)")
     parser.add_argument('--skb', metavar='CONFIG', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
@@ -54,7 +54,7 @@ def parse_args(args=None):
 
 
 def paper_tables():
-    """Number of a table -> its title and rows, as configs/ablation/paper_tables.yml has them."""
+    """Number of a table -> its title and rows, as in configs/ablation/paper_tables.yml."""
     return mmengine.load(config_root() / 'ablation' / 'paper_tables.yml')
 
 
@@ -62,7 +62,7 @@ def choose_rows(table, methods=None):
     """The rows of a table that belong to the methods.
 
     Raises:
-        ValueError: For a method that is not in the table.
+        ValueError: If a method is not in the table.
     """
     for method in methods or ():
         if method not in table['rows']:
@@ -71,8 +71,8 @@ def choose_rows(table, methods=None):
 
 
 def has_field(cfg, option):
-    """Whether a config has the node that holds the field of a dotted option."""
-    if option.startswith('optim_wrapper.discriminator.'):  # may be left out where it has the generator's settings
+    """Whether a config has the parent node of a dotted option."""
+    if option.startswith('optim_wrapper.discriminator.'):  # may be omitted if it has the generator's settings
         return bool(cfg.model.get('discriminator'))
     node = cfg
     for name in option.split('.')[:-1]:
@@ -86,11 +86,11 @@ def has_field(cfg, option):
 
 
 def row_config(name, args):
-    """The Runner's config of one row: its own, with the data and the budget that all rows share.
+    """The Runner's config of a row: its own, with the data and the budget that all rows share.
 
     Args:
-        name (str): Of the config.
-        args (Namespace): As from :func:`parse_args`.
+        name (str): Name of the config.
+        args (Namespace): Arguments from :func:`parse_args`.
 
     Returns:
         Config: Without validation; an option of ``--cfg-options`` acts where the config has what it belongs to.
@@ -98,7 +98,7 @@ def row_config(name, args):
     cfg = load_config(name)
     for split, folders in paired_layouts()[args.layout].items():
         dataset = cfg[f'{split}_dataloader'].dataset
-        dataset.pop('filename_tmpl', None)  # not every layout has one
+        dataset.pop('filename_tmpl', None)  # some layouts have none
         dataset.update(folders)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.data_root:
@@ -125,7 +125,7 @@ def row_config(name, args):
 
 
 def shrink(cfg, iters):
-    """Makes a training ``iters`` iterations long; its stages, where it has some, and its schedules in proportion."""
+    """Rescales a training to ``iters`` iterations; its stages, if any, and its schedules in proportion."""
     stages = cfg.train_cfg.get('stages')
     factor = iters / (sum(stage.iters for stage in stages) if stages else cfg.train_cfg.max_iters)
     if stages:
@@ -136,7 +136,7 @@ def shrink(cfg, iters):
     else:
         cfg.train_cfg.max_iters = iters
     for scheduler in cfg.param_scheduler:
-        # An epoch may become shorter than an iteration: what went by epoch goes by iteration.
+        # An epoch may become shorter than an iteration, so epoch-based schedules become iteration-based.
         scale = factor * cfg.default_hooks.param_scheduler.epoch_length if scheduler.get('by_epoch', True) else factor
         scheduler.by_epoch = False
         for field in ITERATIONS:
@@ -148,7 +148,7 @@ def shrink(cfg, iters):
 
 
 def parts_of(model):
-    """Which parts of SKF a model config has: part -> '', a tick, or 'w/o S' for its form without semantics."""
+    """The parts of SKF in a model config: part -> '', a check mark, or 'w/o S' for its variant without semantics."""
     sch, sa = model.get('sch_loss'), model.get('sa_loss')
     return dict(
         SCH='' if not sch else '✓' if sch.get('semantic', True) else 'w/o S',
@@ -157,7 +157,7 @@ def parts_of(model):
 
 
 def run_row(cfg, folder):
-    """Trains and tests one row, or goes on with it.
+    """Trains and tests one row, or resumes it.
 
     Returns:
         dict[str, str]: Name -> mean over the test images.
@@ -175,10 +175,10 @@ def run_row(cfg, folder):
 
 
 def check_budget(args, folder):
-    """Rows of one table must be comparable: the folder remembers what its first rows were run with.
+    """Rows of one table must be comparable: the folder stores the options of its first rows.
 
     Raises:
-        ValueError: If it was something else.
+        ValueError: If these differ.
     """
     budget = json.loads(json.dumps({name: getattr(args, name) for name in BUDGET}))
     path = folder / 'budget.json'
@@ -196,9 +196,9 @@ def write_tables(rows, results, folder, title):
     """Writes table.md and table.csv and returns the text of the first.
 
     Args:
-        rows (list[dict]): Of the paper's table.
+        rows (list[dict]): Rows of the paper's table.
         results (list[dict]): For each row its parts, parameters and scores, or an error.
-        folder (Path): Where to.
+        folder (Path): The output folder.
         title (str): Line above the table.
     """
     shown = [score for score in SCORES if any(score in row for row in rows)]
@@ -222,7 +222,7 @@ def write_tables(rows, results, folder, title):
 
 
 def measured_score(result, score):
-    """A score as the paper prints it, with what the report says of it: '20.870 (exposure from the ground truth)'."""
+    """A score in the paper's format, with the note of the report: '20.870 (exposure from the ground truth)'."""
     for name, value in result.items():
         if name == score or name.startswith(f'{score} ('):
             return value if value == NOT_MEASURED else f'{float(value):.3f}{name[len(score):]}'

@@ -1,13 +1,13 @@
-"""Says whether a data set on the disk is what its config expects, and whether test images are also training images.
+"""Checks whether a data set on the disk is what its config expects, and whether test images are also training images.
 
     python tools/dataset_converters/check_dataset.py lol data/LOL
     python tools/dataset_converters/check_dataset.py lolv2_real data/LOL-v2/Real_captured --against data/LOL
     python tools/dataset_converters/check_dataset.py paired data/demo
     python tools/dataset_converters/check_dataset.py unpaired data/unpaired
 
-Checked: folders, number of images, pairing, sizes of partners, and every file by decoding it. Test images are looked for in
-the training set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light
-ones where there is no ground truth). The exit code is 1 if there is any problem.
+It checks folders, number of images, pairing, sizes of partners, and decodes every file. Test images are searched for in the training
+set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light ones if there is no ground
+truth). The exit code is 1 if there is any problem.
 """
 import argparse
 import sys
@@ -25,7 +25,7 @@ from mmskf.apis.config import paired_layouts
 from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
 from mmskf.utils.image_folder import describe_skipped, list_images
 
-# What the data sets are called in configs/_base_/datasets.py.
+# Names of the data sets in configs/_base_/datasets.py.
 PAIRED = dict(lol='lol', lolv2_real='lolv2_real', paired='paired_folder')
 KINDS = (*PAIRED, 'unpaired')
 CROP_SIZE = 256  # of most methods
@@ -41,16 +41,16 @@ def parse_args(argv=None):
     parser.add_argument('kind', choices=KINDS, help='data set; "paired" is {train,test}/{low,high} below ROOT')
     parser.add_argument('root', type=Path, help='its folder')
     parser.add_argument('--against', type=Path, nargs='+', default=[], metavar='FOLDER',
-                        help='training sets that must not hold a test image: a folder of images, or the folder of a paired '
-                             'data set, of which the training set is taken')
+                        help='training sets that must not contain a test image: a folder of images, or the folder of a paired '
+                             'data set, whose training set is used')
     parser.add_argument('--threshold', type=int, default=THRESHOLD,
-                        help=f'two images are the same up to this number of differing bits of {HASH_BITS} '
+                        help=f'two images count as the same if at most this number of {HASH_BITS} bits differ '
                              f'(default: {THRESHOLD})')
     return parser.parse_args(argv)
 
 
 def perceptual_hash(image):
-    """Hash of what a picture shows: which of its low frequencies (DCT of a thumbnail) lie above their median.
+    """Hash of the content of an image: which of its low frequencies (DCT of a thumbnail) are above their median.
 
     The thumbnail's values are replaced by their ranks, so that no brightness, gamma or tone curve changes the hash.
 
@@ -81,7 +81,7 @@ def split_configs(kind, root):
 
 
 def find_files(data_root, data_prefix, filename_tmpl):
-    """Side -> key -> path of all images of a split, what is wrong with its folders, names and pairing, and skipped files."""
+    """Side -> key -> path of all images of a split, the problems with its folders, names and pairing, and skipped files."""
     problems, files, skipped = [], {}, []
     try:
         EnhancementDataset(data_root, data_prefix, filename_tmpl)
@@ -105,10 +105,10 @@ def read_files(paths, hashed):
 
     Args:
         paths (list[str]): The files.
-        hashed (set[str]): Those of which the hash is wanted.
+        hashed (set[str]): Those to be hashed.
 
     Returns:
-        tuple: path -> (width, height), path -> hash, and a line for each file that cannot be read.
+        tuple: path -> (width, height), path -> hash, and a line for each unreadable file.
     """
     sizes, hashes, problems = {}, {}, []
     if not paths:
@@ -134,10 +134,10 @@ def describe_sizes(sizes):
 
 
 def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size):
-    """Checks one split and prints what was found.
+    """Checks one split and prints the result.
 
     Returns:
-        tuple: path -> hash of the images by which the split is compared with others, and the list of problems.
+        tuple: path -> hash of the images used to compare the split with others, and the list of problems.
     """
     print(f'{name}: {", ".join(data_prefix.values())}')
     files, problems, skipped = find_files(data_root, data_prefix, filename_tmpl)
@@ -149,7 +149,7 @@ def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size
         print(f'  {side}: {count} images' + (f' (expected {expected})' if expected else '') +
               f', {describe_sizes({path: sizes[path] for path in paths.values() if path in sizes})}')
         if expected and count != expected:
-            problems.append(f'{data_prefix[side]} holds {count} images, expected {expected}')
+            problems.append(f'{data_prefix[side]} contains {count} images, expected {expected}')
     for key in sorted(set.intersection(*(set(paths) for paths in files.values())) if files else ()):
         partners = [paths[key] for paths in files.values()]
         if len({sizes.get(path) for path in partners} - {None}) > 1:
@@ -178,12 +178,12 @@ def training_images(folder):
 
 
 def find_leaks(test, train, threshold):
-    """Pairs of a test and a training image that show the same.
+    """Pairs of a test and a training image with the same content.
 
     Args:
         test (dict): path -> hash.
         train (dict): path -> hash.
-        threshold (int): Number of differing bits up to which two images are the same.
+        threshold (int): Maximum number of differing bits for which two images count as the same.
 
     Returns:
         list: (bits, path of the test image, path of the training image), the closest first.

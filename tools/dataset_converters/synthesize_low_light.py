@@ -1,10 +1,10 @@
-"""Makes low-light/normal-light pairs from ordinary photos, laid out as paired_folder of configs/_base_/datasets.py reads them.
+"""Synthesizes low-light/normal-light pairs from ordinary photos, in the layout of paired_folder in configs/_base_/datasets.py.
 
     python tools/dataset_converters/synthesize_low_light.py data/demo
     python tools/dataset_converters/synthesize_low_light.py data/mine --photos ~/Pictures --exposure 0.01 0.1
 
-The pictures are cut into tiles and darkened by mmskf.datasets.darken. A scene is in train or in test, never in both. The
-same seed and flags give the same files. Without --photos, the photos that scikit-image carries in its package are used.
+The photos are cut into tiles and darkened by mmskf.datasets.darken. A scene is in train or in test, never in both. The same seed and
+flags give the same files. Without --photos, the photos in the scikit-image package are used.
 """
 import argparse
 import math
@@ -25,7 +25,7 @@ from mmskf.datasets import darken, decode_image
 from mmskf.utils.files import atomic_open
 from mmskf.utils.image_folder import describe_skipped, list_images
 
-# The natural colour photographs among scikit-image's pictures (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
+# The natural color photos among scikit-image's images (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
 SHIPPED = ('astronaut.png', 'chelsea.png', 'coffee.png', 'motorcycle_left.png', 'motorcycle_right.png', 'rocket.jpg')
 LAYOUTS = dict(paired=dict(train='train', test='test'), lol=dict(train='our485', test='eval15'))
 SHIPPED_TEST = ('chelsea', 'coffee')
@@ -33,11 +33,11 @@ SHIPPED_TEST = ('chelsea', 'coffee')
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('out', type=Path, help='folder to make: OUT/{train,test}/{low,high}/*.png')
-    parser.add_argument('--photos', type=Path, help="folder of photos, and those below. Default: scikit-image's own")
+    parser.add_argument('out', type=Path, help='output folder: OUT/{train,test}/{low,high}/*.png')
+    parser.add_argument('--photos', type=Path, help="folder of photos, including subfolders. Default: scikit-image's own")
     parser.add_argument('--layout', choices=sorted(LAYOUTS), default='paired',
-                        help='"paired" makes OUT/{train,test}, as paired_folder of configs/_base_/datasets.py reads them; "lol" '
-                             'makes OUT/{our485,eval15}, which every config for LOL takes as --data-root (default: paired)')
+                        help='"paired" makes OUT/{train,test}, the layout of paired_folder in configs/_base_/datasets.py; "lol" '
+                             'makes OUT/{our485,eval15}, which every config for LOL accepts as --data-root (default: paired)')
     parser.add_argument('--test', nargs='+', metavar='SCENE',
                         help='scenes for the test split: file names without extension, and without _left or _right, which '
                              'are two views of one scene. Default: a fifth of the scenes, drawn with the seed '
@@ -46,13 +46,13 @@ def parse_args(argv=None):
     parser.add_argument('--test-tile', nargs=2, type=int, default=(400, 300), metavar=('WIDTH', 'HEIGHT'), help='pixels')
     parser.add_argument('--versions', type=int, default=3, help='dark versions of each training tile (default: 3)')
     parser.add_argument('--exposure', nargs=2, type=float, default=(0.015, 0.06), metavar=('MIN', 'MAX'),
-                        help='share of the light that is left, drawn log-uniformly for each picture (default: 0.015 0.06)')
+                        help='remaining fraction of the light, drawn log-uniformly for each image (default: 0.015 0.06)')
     parser.add_argument('--full-well', type=float, default=15000, help='electrons of a pixel at white (default: 15000)')
     parser.add_argument('--read-noise', type=float, default=5, help='standard deviation in electrons (default: 5)')
     parser.add_argument('--white-balance', type=float, default=0.08,
                         help='standard deviation of the log gain on red and on blue (default: 0.08)')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--overwrite', action='store_true', help='remove the pairs that OUT holds already')
+    parser.add_argument('--overwrite', action='store_true', help='remove existing pairs in OUT')
     args = parser.parse_args(argv)
     if not 0 < args.exposure[0] <= args.exposure[1]:
         parser.error(f'--exposure {args.exposure[0]} {args.exposure[1]}: expected 0 < MIN <= MAX')
@@ -73,7 +73,7 @@ def find_photos(folder=None):
     names = [path.stem for path in photos]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SystemExit(f'{folder} holds several photos named {", ".join(twice[:5])}: give each its own name')
+        raise SystemExit(f'{folder} contains several photos named {", ".join(twice[:5])}: give each its own name')
     return photos
 
 
@@ -98,7 +98,7 @@ def choose_test_scenes(photos, wanted, shipped, seed):
 
 
 def tiles(image, width, height):
-    """Cuts an image (H, W, 3) into tiles of (height, width), evenly spread; one that is smaller gives its whole side.
+    """Cuts an image (H, W, 3) into evenly spread tiles of (height, width), or smaller ones if the image is smaller.
 
     A side that does not divide is rounded: its tiles overlap a little, or leave a rest between or beside them.
     """
@@ -113,7 +113,7 @@ def tiles(image, width, height):
 
 
 def synthesize(image, name, args):
-    """The dark version of an image; ``name`` and the seed decide all that is random."""
+    """The dark version of an image; its random numbers depend only on ``name`` and the seed."""
     rng = np.random.default_rng([args.seed, zlib.crc32(name.encode())])
     exposure = math.exp(rng.uniform(*np.log(args.exposure)))
     red, blue = np.exp(rng.normal(0, args.white_balance, 2))
