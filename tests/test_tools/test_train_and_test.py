@@ -256,8 +256,9 @@ def test_two_processes_go_on_as_they_would_have(pairs, tmp_path):
     for work_dir, resume in (('whole', []), ('resumed', ['--resume', str(tmp_path / 'whole' / 'iter_2.pth')])):
         result = subprocess.run(
             ['bash', 'tools/dist_train.sh', str(ROOT / CONFIG), '2', '--data-root', str(pairs), '--work-dir',
-             str(tmp_path / work_dir), *resume, '--cfg-options', *SMALL, 'train_cfg.max_iters=4', 'default_hooks.checkpoint.interval=2',
-             'train_dataloader.num_workers=1', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'],
+             str(tmp_path / work_dir), *resume, '--cfg-options', *SMALL, 'train_cfg.max_iters=4',
+             'default_hooks.checkpoint.interval=2', 'train_dataloader.num_workers=1', 'val_cfg=None', 'val_dataloader=None',
+             'val_evaluator=None'],
             cwd=ROOT, env=env, capture_output=True, text=True)
         assert result.returncode == 0, result.stderr[-6000:]
     whole, resumed = (weights_of(tmp_path / name, 4)['state_dict'] for name in ('whole', 'resumed'))
