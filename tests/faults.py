@@ -53,7 +53,7 @@ train_dataloader = dict(
                   dict(type='RandomCrop', keys=['img', 'gt'], crop_size=16),
                   dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5), dict(type='mmagic.PackInputs')]))
 val_dataloader = dict(
-    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    batch_size=1, num_workers=0, persistent_workers=False, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='EnhancementDataset', data_root='', data_prefix=dict(img='low', gt='normal'), test_mode=True,
                  pipeline=train_dataloader['dataset']['pipeline'][:2] + [dict(type='mmagic.PackInputs')]))
 val_evaluator = dict(type='Evaluator', metrics=[dict(type='PSNR')])

@@ -10,7 +10,7 @@ from mmskf.engine.launch import prepare_launch
 from .config import load_config, use_amp
 
 
-def add_runner_arguments(parser: ArgumentParser):
+def add_runner_arguments(parser: ArgumentParser) -> None:
     """Adds the arguments that every tool with a Runner takes."""
     parser.add_argument('--work-dir', help='where logs, pictures and checkpoints go (default: work_dirs/CONFIG)')
     parser.add_argument('--data-root', help="where the images lie (default: the config's)")

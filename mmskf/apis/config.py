@@ -4,8 +4,9 @@ import fnmatch
 import inspect
 import re
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Union
+from typing import Any
 
 import mmengine
 import torch
@@ -29,7 +30,7 @@ MODEL_FOLDERS = ('baseline', 'skf', 'simple')
 # Fields of optim_wrapper that are for its constructor.
 OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', *PARTS}
 # Fields without a type -> what takes their content.
-TAKEN_BY: Dict[str, Callable] = {
+TAKEN_BY: dict[str, Callable] = {
     'compile': torch.compile, 'custom_imports': import_modules_from_strings, 'randomness': Runner.set_randomness}
 
 
@@ -39,20 +40,20 @@ def config_root() -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / 'configs'
 
 
-def model_index() -> List[dict]:
+def model_index() -> list[dict]:
     """The models of ``model-index.yml`` in its order, as their metafiles describe them; 'Metafile' names the file."""
     root = config_root().parent
     files = mmengine.load(root / 'model-index.yml')['Import']
     return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
 
 
-def paired_layouts() -> Dict[str, ConfigDict]:
+def paired_layouts() -> dict[str, ConfigDict]:
     """The data sets of pairs of ``configs/_base_/datasets.py``: name -> folders, names and counts of 'train' and 'test'."""
     cfg = Config.fromfile(config_root() / '_base_' / 'datasets.py')
     return {name: value for name, value in cfg.items() if {'train', 'test'} <= set(value)}
 
 
-def list_models(pattern: str = '*') -> List[str]:
+def list_models(pattern: str = '*') -> list[str]:
     """Names of the models in the index, which :func:`init_model` builds, such as 'drbn_lol'.
 
     Args:
@@ -64,7 +65,7 @@ def list_models(pattern: str = '*') -> List[str]:
     return sorted(fnmatch.filter([model['Name'] for model in model_index()], pattern))
 
 
-def find_config(name: Union[str, Path]) -> Path:
+def find_config(name: str | Path) -> Path:
     """The path of a config.
 
     Args:
@@ -86,7 +87,7 @@ def find_config(name: Union[str, Path]) -> Path:
                             f'for its name, but a config in {" or ".join(str(root / folder) for folder in MODEL_FOLDERS)}')
 
 
-def load_config(name: Union[str, Path], options: Optional[dict] = None, data_root: Optional[str] = None) -> Config:
+def load_config(name: str | Path, options: dict | None = None, data_root: str | None = None) -> Config:
     """Reads a config and applies what a command line says of it.
 
     Args:
@@ -124,8 +125,9 @@ def load_config(name: Union[str, Path], options: Optional[dict] = None, data_roo
 def datasets(cfg: Config) -> Iterator[ConfigDict]:
     """Every data set of a config, also those in lists of loaders, inside wrappers and of single stages of a training."""
     for name in DATALOADERS:
-        loaders = cfg.get(name) or []
-        for loader in [loaders] if isinstance(loaders, dict) else loaders:
+        loaders: Any = cfg.get(name) or []
+        several: list[Any] = [loaders] if isinstance(loaders, dict) else loaders
+        for loader in several:
             dataset = loader.dataset
             while 'dataset' in dataset:
                 dataset = dataset.dataset
@@ -164,7 +166,7 @@ def first_test_dataloader(cfg: Config) -> ConfigDict:
     return loaders if isinstance(loaders, dict) else loaders[0]
 
 
-def use_unpaired(cfg: Config, root: Union[str, Path]):
+def use_unpaired(cfg: Config, root: str | Path) -> None:
     """Tests a config on photos without ground truth in place of its test set: see :func:`unpaired_tests`.
 
     The model's data preprocessor has to be told that there is no ground truth, too: ``data_preprocessor.data_keys = None``.
@@ -180,7 +182,7 @@ def use_unpaired(cfg: Config, root: Union[str, Path]):
     cfg.test_cfg.type = 'mmagic.MultiTestLoop'
 
 
-def check_options(cfg: Config, options: dict):
+def check_options(cfg: Config, options: dict) -> None:
     """Refuses options that name a field which is neither in the config nor taken by the type that it would configure.
 
     What a dict without ``type`` may hold is known for the Runner itself, data loaders and the fields ``TAKEN_BY``; else it is
@@ -191,8 +193,11 @@ def check_options(cfg: Config, options: dict):
     """
     for option in options:
         names = option.split('.')
-        known, node, field = _fields_of_runner(), cfg, ''
-        if names[0] in cfg and names[0] not in known:
+        of_runner = _fields_of_runner()
+        known: set[str] | None = of_runner
+        node: Any = cfg
+        field = ''
+        if names[0] in cfg and names[0] not in of_runner:
             raise KeyError(f'--cfg-options {option}: {names[0]!r} is only a name inside the config file, and was '
                            'copied when that was read. Change the field that it went to, such as model.skb.checkpoint or '
                            'train_dataloader.dataset.pipeline.RandomCrop.crop_size; --data-root sets where the images lie')
@@ -213,17 +218,17 @@ def check_options(cfg: Config, options: dict):
                 node, known, field = None, None, name
 
 
-def _arguments(function: Callable) -> Set[str]:
+def _arguments(function: Callable) -> set[str]:
     return {*inspect.signature(function).parameters} - {'self'}
 
 
-def _fields_of_runner() -> Set[str]:
+def _fields_of_runner() -> set[str]:
     """What the Runner takes, what it looks up in its config besides, and what is read with the config."""
     looked_up = re.findall(r"self\.cfg\.get\(\s*'(\w+)'", inspect.getsource(Runner))
     return {*_arguments(Runner.__init__), *looked_up, 'custom_imports'} - {'cfg'}
 
 
-def _fields_of(field: str, node: Any) -> Optional[Set[str]]:
+def _fields_of(field: str, node: Any) -> set[str] | None:
     """What may stand in a node that is the value, or an item of the value, of a field; None where that cannot be known."""
     if field.endswith('dataloader'):
         own = re.findall(r"dataloader_cfg\.pop\(\s*'(\w+)'", inspect.getsource(Runner.build_dataloader))
@@ -233,7 +238,7 @@ def _fields_of(field: str, node: Any) -> Optional[Set[str]]:
     return _fields_of_type(node)
 
 
-def _fields_of_type(node: Any) -> Optional[Set[str]]:
+def _fields_of_type(node: Any) -> set[str] | None:
     """Names of the arguments that the type of a config node takes; None where that cannot be known."""
     if not isinstance(node, dict) or not isinstance(node.get('type'), str):
         return None
@@ -248,14 +253,14 @@ def _fields_of_type(node: Any) -> Optional[Set[str]]:
         fields.add('convert_to_iter_based')  # for the function that builds schedules
     for base in cls.__mro__:
         if '__init__' in vars(base):
-            parameters = inspect.signature(base.__init__).parameters.values()
+            parameters = inspect.signature(vars(base)['__init__']).parameters.values()
             fields |= {parameter.name for parameter in parameters}
             if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
                 return fields
     return None
 
 
-def optim_wrappers(cfg: Config) -> List[ConfigDict]:
+def optim_wrappers(cfg: Config) -> list[ConfigDict]:
     """The wrappers of the optimizers of a config; where these share one, this and what differs for single ones."""
     wrapper = cfg.get('optim_wrapper', {})
     if 'optimizer' in wrapper:
@@ -263,12 +268,12 @@ def optim_wrappers(cfg: Config) -> List[ConfigDict]:
     return [value for value in wrapper.values() if isinstance(value, dict)]
 
 
-def use_amp(cfg: Config):
+def use_amp(cfg: Config) -> None:
     """Turns mixed precision on: float16 with loss scaling on a GPU, bfloat16 on a CPU; in training and in testing."""
     gpu = torch.cuda.is_available()
     if not gpu and torch.backends.cpu.get_cpu_capability() in ('DEFAULT', 'AVX2'):
         warnings.warn('Mixed precision is slower than float32 on this CPU, often many times: it has no instructions for bfloat16 '
-                      '(AVX512-BF16 or AMX). Leave --amp out')
+                      '(AVX512-BF16 or AMX). Leave --amp out', stacklevel=2)
     amp = dict(type='AmpOptimWrapper', loss_scale='dynamic') if gpu else dict(type='mmskf.Bf16OptimWrapper')
     for wrapper in optim_wrappers(cfg):
         wrapper.update(amp)

@@ -1,9 +1,10 @@
 import logging
 import warnings
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from rich.progress import track
 from torch import nn
 
 from mmskf.datasets import without_ground_truth
+from mmskf.models.skb import KnowledgeBank
 from mmskf.models.skb.class_names import class_names
 from mmskf.registry import MODELS
 from mmskf.utils.image import to_float_rgb, to_uint8
@@ -51,19 +53,25 @@ class Result:
         error (Exception, optional): Why there is no result.
     """
     source: Source
-    photo: Optional[Photo] = None
-    enhanced: Optional[np.ndarray] = None
-    pictures: Dict[str, np.ndarray] = field(default_factory=dict)
-    path: Optional[Path] = None
-    error: Optional[Exception] = None
+    photo: Photo | None = None
+    enhanced: np.ndarray | None = None
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    path: Path | None = None
+    error: Exception | None = None
 
     @property
-    def prediction(self) -> Optional[np.ndarray]:
+    def pixels(self) -> np.ndarray:
+        """The pixels of a photo that has been read: uint8 (H, W, 3), RGB."""
+        assert self.photo is not None
+        return self.photo.pixels
+
+    @property
+    def prediction(self) -> np.ndarray | None:
         """The enhanced photo, uint8 (H, W, 3), RGB; None where it failed."""
         return None if self.enhanced is None else to_uint8(self.enhanced)
 
     @property
-    def reason(self) -> Optional[str]:
+    def reason(self) -> str | None:
         """Why there is no result, in one line that names the photo."""
         if self.error is None:
             return None
@@ -97,19 +105,19 @@ class SKFInferencer(BaseInferencer):
     Raises:
         FileNotFoundError, ValueError: As :func:`init_model`.
     """
-    preprocess_kwargs = set()
+    preprocess_kwargs: set[str] = set()
     forward_kwargs = {'strength', 'class_strength'}
     visualize_kwargs = {'side_by_side', 'semantic_map'}
     postprocess_kwargs = {'bits'}
 
     def __init__(self,
-                 model: Union[str, Path, Config, nn.Module, None] = None,
-                 weights: Optional[str] = None,
-                 device: Optional[str] = None,
+                 model: str | Path | Config | nn.Module | None = None,
+                 weights: str | None = None,
+                 device: str | None = None,
                  amp: bool = False,
-                 max_pixels: Optional[int] = None,
-                 pixel_limit: Optional[int] = PIXEL_LIMIT,
-                 bank: Optional[str] = None,
+                 max_pixels: int | None = None,
+                 pixel_limit: int | None = PIXEL_LIMIT,
+                 bank: str | None = None,
                  show_progress: bool = True):
         if model is None and weights is not None:
             raise ValueError(f'{weights} was given without the model that it belongs to: name that, too')
@@ -118,18 +126,20 @@ class SKFInferencer(BaseInferencer):
                 raise ValueError(f'{name}={value!r}: expected a number of pixels')
         self.amp, self.max_pixels, self.pixel_limit = amp, max_pixels, pixel_limit
         self._given = model if isinstance(model, nn.Module) else None
-        self._bank_config, self._bank, self._classes = bank, None, None
+        self._bank_config = bank
+        self._bank: KnowledgeBank | None = None
+        self._classes: list[str] | None = None
         if self._given is not None:
             cfg = self._given.cfg
         elif isinstance(model, Config):
             cfg = model
         else:
-            name = DEFAULT_MODEL if model is None else model
-            cfg = load_config(name)
-            weights = weights or _indexed_weights(str(name))
+            chosen: Any = DEFAULT_MODEL if model is None else model
+            cfg = load_config(chosen)
+            weights = weights or _indexed_weights(str(chosen))
         super().__init__(cfg, None if weights is None else str(weights), device, scope='mmskf', show_progress=show_progress)
 
-    def _init_model(self, cfg: Config, weights: Optional[str], device: str = 'cpu') -> nn.Module:
+    def _init_model(self, cfg: Config, weights: str | None, device: str = 'cpu') -> nn.Module:
         if self._given is not None:
             if weights is not None:
                 load_weights(self._given, weights)
@@ -137,7 +147,7 @@ class SKFInferencer(BaseInferencer):
         model = init_model(cfg, weights, device)
         if weights is None and has_weights(model):
             warnings.warn(f'{_name_of(cfg)} was given no weights: what it makes of a photo is random. Give a checkpoint as '
-                          '`weights`')
+                          '`weights`', stacklevel=2)
         return model
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
@@ -151,10 +161,10 @@ class SKFInferencer(BaseInferencer):
         """None: pictures are made here, and a Visualizer would make a folder of its own."""
 
     def __call__(self,
-                 inputs: Union[PhotoInput, Sequence[PhotoInput]],
-                 out_dir: Union[str, Path, None] = None,
-                 fail_fast: Optional[bool] = None,
-                 **kwargs: Any) -> Dict[str, list]:
+                 inputs: PhotoInput | Sequence[PhotoInput],
+                 out_dir: str | Path | None = None,
+                 fail_fast: bool | None = None,
+                 **kwargs: Any) -> dict[str, list]:
         """Enhances photos and keeps all results in memory; for thousands of photos see :meth:`stream`.
 
         Args:
@@ -183,8 +193,8 @@ class SKFInferencer(BaseInferencer):
             visualization=[result.pictures for result in found])
 
     def stream(self,
-               inputs: Union[PhotoInput, Sequence[PhotoInput]],
-               out_dir: Union[str, Path, None] = None,
+               inputs: PhotoInput | Sequence[PhotoInput],
+               out_dir: str | Path | None = None,
                fail_fast: bool = False,
                **kwargs: Any) -> Iterator[Result]:
         """Enhances photos one after the other, and holds no more than a batch of them.
@@ -216,14 +226,14 @@ class SKFInferencer(BaseInferencer):
         sources, notes = find_photos(inputs, out_dir)
         return self._stream(sources, notes, out_dir, fail_fast, **kwargs)
 
-    def _stream(self, sources: List[Source], notes: Sequence[str], out_dir: Union[str, Path, None], fail_fast: bool,
-                batch_size: int = 1, format: Optional[str] = None, **kwargs: Any) -> Iterator[Result]:
+    def _stream(self, sources: list[Source], notes: Sequence[str], out_dir: str | Path | None, fail_fast: bool,
+                batch_size: int = 1, format: str | None = None, **kwargs: Any) -> Iterator[Result]:
         # What can be wrong with the call is found here, not when the first result is asked for.
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
         self._check_options(**forward_kwargs, **postprocess_kwargs)
         folder = None if out_dir is None else ResultFolder(out_dir, sources, format)
         if not sources:
-            warnings.warn('There is nothing to enhance: the list of inputs is empty')
+            warnings.warn('There is nothing to enhance: the list of inputs is empty', stacklevel=2)
         for note in notes:
             print_log(note, logger='current', level=logging.WARNING)
 
@@ -239,7 +249,7 @@ class SKFInferencer(BaseInferencer):
 
         return results()
 
-    def _check_options(self, strength: float = 1., class_strength: Optional[Mapping[str, float]] = None, bits: int = 8) -> None:
+    def _check_options(self, strength: float = 1., class_strength: Mapping[str, float] | None = None, bits: int = 8) -> None:
         check_strength(strength)
         if class_strength:
             strength_map(np.zeros((1, 1), np.int64), self.classes, class_strength, strength)
@@ -247,7 +257,7 @@ class SKFInferencer(BaseInferencer):
             raise ValueError(f'bits={bits!r}: choose 8 or 16')
 
     @property
-    def bank(self) -> nn.Module:
+    def bank(self) -> KnowledgeBank:
         """The knowledge bank that is asked what is in a photo."""
         if self._bank is None:
             own = getattr(self.model, 'skb', None)
@@ -256,12 +266,11 @@ class SKFInferencer(BaseInferencer):
             else:
                 cfg = Config.fromfile(find_config(self._bank_config or DEFAULT_BANK))
                 with DefaultScope.overwrite_default_scope('mmskf'):
-                    self._bank = MODELS.build(cfg.skb)
-                self._bank.to(self._device).eval()
+                    self._bank = MODELS.build(cfg.skb).to(self._device).eval()
         return self._bank
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         """The names of the knowledge bank's classes, which ``class_strength`` takes."""
         if self._classes is None:
             self._classes = class_names(self.bank)
@@ -281,9 +290,9 @@ class SKFInferencer(BaseInferencer):
                 result.error, result.enhanced = error, None
         return None
 
-    def preprocess(self, inputs: Iterable[Source], batch_size: int = 1, **kwargs: Any) -> Iterator[List[Result]]:
+    def preprocess(self, inputs: Iterable[Source], batch_size: int = 1, **kwargs: Any) -> Iterator[list[Result]]:
         """Reads photos: batches of consecutive photos of one size; those that cannot be read go with their batch."""
-        batch: List[Result] = []
+        batch: list[Result] = []
         for source in inputs:
             result = Result(source)
             result.photo = self._try(result, lambda result: result.source.read(self.pixel_limit))
@@ -296,7 +305,7 @@ class SKFInferencer(BaseInferencer):
         if batch:
             yield batch
 
-    def forward(self, inputs: List[Result], strength: float = 1., class_strength: Optional[Mapping[str, float]] = None) -> None:
+    def forward(self, inputs: list[Result], strength: float = 1., class_strength: Mapping[str, float] | None = None) -> None:
         """Enhances a batch; where it fails as one, photo by photo, so that only those are lost that fail alone."""
         sound = [result for result in inputs if result.error is None]
         if len(sound) > 1:
@@ -308,31 +317,30 @@ class SKFInferencer(BaseInferencer):
         for result in sound:
             self._try(result, self._finish, strength=strength, class_strength=class_strength)
 
-    def _finish(self, result: Result, strength: float, class_strength: Optional[Mapping[str, float]]) -> None:
-        if result.enhanced is None:
-            result.enhanced, = self._enhance([result])
-        share: Union[float, np.ndarray] = strength
+    def _finish(self, result: Result, strength: float, class_strength: Mapping[str, float] | None) -> None:
+        enhanced = self._enhance([result])[0] if result.enhanced is None else result.enhanced
+        share: float | np.ndarray = strength
         if class_strength:
-            share = strength_map(self.labels(result.photo.pixels), self.classes, class_strength, strength)
-        result.enhanced = blend(result.photo.pixels, result.enhanced, share)
+            share = strength_map(self.labels(result.pixels), self.classes, class_strength, strength)
+        result.enhanced = blend(result.pixels, enhanced, share)
 
     @torch.inference_mode()
-    def _enhance(self, results: Sequence[Result]) -> List[np.ndarray]:
+    def _enhance(self, results: Sequence[Result]) -> list[np.ndarray]:
         """The enhanced images of photos of one size, float32 (H, W, 3), RGB, 0..255."""
-        data = self.collate_fn([self.pipeline(dict(img=result.photo.pixels, key=result.source.name)) for result in results])
+        data = self.collate_fn([self.pipeline(dict(img=result.pixels, key=result.source.name)) for result in results])
         try:
             with self._for_photos(), self._autocast():
                 outputs = [sample.output.pred_img for sample in self.model.test_step(data)]
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(text in str(error) for text in OUT_OF_MEMORY):
-                height, width = results[0].photo.pixels.shape[:2]
+                height, width = results[0].pixels.shape[:2]
                 raise MemoryError(f'The memory is not enough for {width}x{height} pixels: enhance it in smaller tiles, by a '
                                   f'smaller max_pixels (--max-pixels), now {self._tile_pixels or "without limit"}') from error
             raise
         return [to_float_rgb(output) for output in outputs]
 
     @property
-    def _tile_pixels(self) -> Optional[int]:
+    def _tile_pixels(self) -> int | None:
         """Pixels of a photo that is enhanced at once; None: any."""
         if self.max_pixels is None:
             return self.model.max_pixels or self.model.generator.max_pixels
@@ -351,7 +359,7 @@ class SKFInferencer(BaseInferencer):
         finally:
             preprocessor.data_keys, model.max_pixels = before
 
-    def _autocast(self) -> ContextManager:
+    def _autocast(self) -> AbstractContextManager:
         if not self.amp:
             return nullcontext()
         kind = self._device.type
@@ -377,23 +385,25 @@ class SKFInferencer(BaseInferencer):
 
     def visualize(self, inputs: Result, side_by_side: bool = False, semantic_map: bool = False, **kwargs: Any) -> None:
         """Makes the pictures that are asked for."""
-        image = inputs.photo.pixels
+        image = inputs.pixels
         if side_by_side:
-            inputs.pictures['side_by_side'] = _side_by_side(image, inputs.prediction)
+            inputs.pictures['side_by_side'] = _side_by_side(image, to_uint8(np.asarray(inputs.enhanced)))
         if semantic_map:
             inputs.pictures['semantic_map'] = semantic_overlay(image, self.labels(image), self.classes)
 
-    def postprocess(self, preds: Result, folder: Optional[ResultFolder] = None, bits: int = 8, **kwargs: Any) -> None:
+    def postprocess(self, preds: Result, folder: ResultFolder | None = None, bits: int = 8, **kwargs: Any) -> None:
         """Writes a result and its other pictures, where there is a folder for them."""
-        if folder is None:
+        if folder is None or preds.photo is None or preds.enhanced is None:
             return
-        pixels = preds.prediction if bits == 8 else np.clip(np.rint(preds.enhanced * 257), 0, 65535).astype(np.uint16)
+        pixels: np.ndarray = to_uint8(preds.enhanced)
+        if bits == 16:
+            pixels = np.clip(np.rint(preds.enhanced * 257), 0, 65535).astype(np.uint16)
         preds.path = folder.write(preds.source, pixels, preds.photo)
         for name, picture in preds.pictures.items():
             folder.write(preds.source, picture, Photo(picture, format=preds.photo.format), below=name)
 
     @staticmethod
-    def find_files(paths: Union[str, Path, Sequence[Union[str, Path]]]) -> List[Path]:
+    def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
         """Files, and the images in folders and below, sorted.
 
         Raises:
@@ -403,7 +413,7 @@ class SKFInferencer(BaseInferencer):
         for source in sources:
             if source.error is not None:
                 raise source.error
-        return [Path(source.given) for source in sources]
+        return [Path(str(source.given)) for source in sources]
 
 
 _side_by_side = side_by_side  # the picture, beside the option of that name
@@ -417,20 +427,20 @@ def _is_single(inputs: Any, sources: Sequence[Source]) -> bool:
     return given is inputs or (isinstance(inputs, (str, Path)) and given == str(inputs))
 
 
-def _size(result: Result) -> Optional[Tuple[int, ...]]:
+def _size(result: Result) -> tuple[int, ...] | None:
     return None if result.photo is None else result.photo.pixels.shape
 
 
 def _naming(result: Result) -> Exception:
     """The error of a photo, made to name it where it does not."""
-    if result.source.name in str(result.error):
+    if result.error is not None and result.source.name in str(result.error):
         return result.error
     error = RuntimeError(result.reason)
     error.__cause__ = result.error
     return error
 
 
-def _indexed_weights(name: str) -> Optional[str]:
+def _indexed_weights(name: str) -> str | None:
     weights = [model.get('Weights') for model in model_index() if model['Name'] == name]
     return weights[0] if weights else None
 

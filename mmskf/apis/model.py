@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Optional, Union
 
 from mmengine.config import Config
 from mmengine.runner.checkpoint import load_state_dict
@@ -11,7 +10,7 @@ from mmskf.weights import read_state_dict, select_weights
 from .config import load_config
 
 
-def init_model(config_or_name: Union[str, Path, Config], checkpoint: Optional[str] = None, device: str = 'cpu') -> nn.Module:
+def init_model(config_or_name: str | Path | Config, checkpoint: str | None = None, device: str = 'cpu') -> nn.Module:
     """Builds a model from its config; nothing is read from disk or network besides the checkpoint that is given.
 
     Args:
@@ -40,7 +39,7 @@ def has_weights(model: nn.Module) -> bool:
     return next(model.parameters(), None) is not None
 
 
-def load_weights(model: nn.Module, checkpoint: str):
+def load_weights(model: nn.Module, checkpoint: str) -> None:
     """Loads a checkpoint strictly; only knowledge bank and discriminator may be absent.
 
     Args:

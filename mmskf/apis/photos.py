@@ -1,9 +1,10 @@
 """What the inferencer is given, and where its results go."""
 import glob
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Iterator, List, Optional, Sequence, Set, Tuple, Union
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,7 +23,7 @@ from mmskf.utils.image_file import (
 )
 from mmskf.utils.image_folder import IMG_EXTENSIONS, Originals, describe_skipped, list_images, printable
 
-PhotoInput = Union[str, Path, np.ndarray]
+PhotoInput = str | Path | np.ndarray
 
 
 @dataclass
@@ -35,12 +36,12 @@ class Source:
         relative (str): The name of its result below the folder of the results; its ending may change.
         error (Exception, optional): Why there is none: no such file, or an empty folder.
     """
-    given: Union[str, np.ndarray]
+    given: str | np.ndarray
     name: str
     relative: str
-    error: Optional[Exception] = None
+    error: Exception | None = None
 
-    def read(self, pixel_limit: Optional[int] = PIXEL_LIMIT) -> Photo:
+    def read(self, pixel_limit: int | None = PIXEL_LIMIT) -> Photo:
         """The photo.
 
         Raises:
@@ -53,8 +54,8 @@ class Source:
         return read_photo(Path(self.given).read_bytes(), self.name, pixel_limit)
 
 
-def find_photos(inputs: Union[PhotoInput, Sequence[PhotoInput]], out_dir: Union[str, Path, None] = None
-                ) -> Tuple[List[Source], List[str]]:
+def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path | None = None
+                ) -> tuple[list[Source], list[str]]:
     """Finds the photos that are meant.
 
     Args:
@@ -65,9 +66,10 @@ def find_photos(inputs: Union[PhotoInput, Sequence[PhotoInput]], out_dir: Union[
     Returns:
         tuple: The photos, and what is to be said of files that were passed by.
     """
-    sources: List[Source] = []
-    notes: List[str] = []
-    for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+    sources: list[Source] = []
+    notes: list[str] = []
+    items: Sequence[Any] = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    for item in items:
         if isinstance(item, np.ndarray):
             sources.append(Source(item, f'The array at {len(sources)}', f'{len(sources):04d}'))
         elif isinstance(item, (str, Path)):
@@ -79,7 +81,7 @@ def find_photos(inputs: Union[PhotoInput, Sequence[PhotoInput]], out_dir: Union[
     return sources, notes
 
 
-def _sources_at(path: str, out_dir: Union[str, Path, None], notes: List[str]) -> Iterator[Source]:
+def _sources_at(path: str, out_dir: str | Path | None, notes: list[str]) -> Iterator[Source]:
     name = printable(path)
     if os.path.isdir(path):
         images, skipped = list_images(path, leave_out=None if out_dir is None else Path(out_dir))
@@ -105,7 +107,7 @@ def _sources_at(path: str, out_dir: Union[str, Path, None], notes: List[str]) ->
         yield Source(path, name, 'none', FileNotFoundError(f'There is no file or folder {name}'))
 
 
-def _before_wildcards(parts: Sequence[str]) -> List[str]:
+def _before_wildcards(parts: Sequence[str]) -> list[str]:
     fixed = []
     for part in parts[:-1]:
         if glob.has_magic(part):
@@ -116,13 +118,13 @@ def _before_wildcards(parts: Sequence[str]) -> List[str]:
 
 def _tell_apart(sources: Sequence[Source]) -> None:
     """Numbers results of one name: photos from several folders must not overwrite each other's."""
-    used: Set[str] = set()
+    used: set[str] = set()
     for source in sources:
         if source.error is None:
             source.relative = unused(source.relative, used)
 
 
-def unused(name: str, used: Set[str]) -> str:
+def unused(name: str, used: set[str]) -> str:
     """The name, or the first of NAME_2, NAME_3... that is not used yet, and notes it; 'a.PNG' and 'A.png' are one name."""
     path, number, candidate = PurePosixPath(name), 1, name
     while candidate.casefold() in used:
@@ -145,12 +147,12 @@ class ResultFolder:
         ValueError: For an unknown format.
     """
 
-    def __init__(self, folder: Union[str, Path], sources: Sequence[Source], kind: Optional[str] = None):
+    def __init__(self, folder: str | Path, sources: Sequence[Source], kind: str | None = None):
         self.folder = Path(folder)
         self.kind = None if kind is None else output_format(kind)
-        self._used: Set[str] = set()
+        self._used: set[str] = set()
         files = [source for source in sources if isinstance(source.given, str) and source.error is None]
-        self._originals = Originals(source.given for source in files)
+        self._originals = Originals(str(source.given) for source in files)
         # The ending alone tells the format here; what a file really is turns out when it is read.
         for source in files:
             self._originals.check(self.folder / result_name(source.relative, self.kind or _format_by_name(source.relative)))

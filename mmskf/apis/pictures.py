@@ -1,6 +1,6 @@
 """Pictures that show what was done: input and result side by side, and the semantic map with its legend."""
 import colorsys
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,12 +16,12 @@ def side_by_side(image: np.ndarray, enhanced: np.ndarray) -> np.ndarray:
     return np.concatenate([image, gap, enhanced], axis=1)
 
 
-def class_colors(count: int) -> List[Tuple[int, int, int]]:
+def class_colors(count: int) -> list[tuple[int, int, int]]:
     """Colors of classes: neighbors in the list are far apart on the color wheel."""
     colors = []
     for index in range(count):
-        rgb = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, (0.85, 0.55)[index % 2], (1., 0.8, 0.9)[index % 3])
-        colors.append(tuple(round(255 * value) for value in rgb))
+        red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, (0.85, 0.55)[index % 2], (1., 0.8, 0.9)[index % 3])
+        colors.append((round(255 * red), round(255 * green), round(255 * blue)))
     return colors
 
 
@@ -45,10 +45,10 @@ def semantic_overlay(image: np.ndarray, labels: np.ndarray, classes: Sequence[st
     counts = np.bincount(labels.ravel(), minlength=len(classes))
     shown = [int(index) for index in np.argsort(-counts, kind='stable') if counts[index]]
     return np.concatenate([picture, _legend(picture.shape[1], [(classes[index], colors[index]) for index in shown],
-                                            counts[shown] / labels.size)])
+                                            [counts[index] / labels.size for index in shown])])
 
 
-def _legend(width: int, entries: Sequence[Tuple[str, np.ndarray]], shares: Sequence[float]) -> np.ndarray:
+def _legend(width: int, entries: Sequence[tuple[str, np.ndarray]], shares: Sequence[float]) -> np.ndarray:
     """Colored squares with the names and shares of classes, in as many rows as it takes."""
     size = max(12, width // 45)
     font = ImageFont.load_default(size)

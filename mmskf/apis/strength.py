@@ -1,5 +1,5 @@
 """How much of an enhancement is wanted: for the whole photo, or class by class of what is in it."""
-from typing import Mapping, Sequence, Union
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float3
 FEATHER = 0.01  # of the shorter side
 
 
-def blend(image: np.ndarray, enhanced: np.ndarray, strength: Union[float, np.ndarray]) -> np.ndarray:
+def blend(image: np.ndarray, enhanced: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
     """Mixes a photo and its enhanced version in linear light, as if both were exposed one after the other.
 
     Args:
@@ -22,7 +22,7 @@ def blend(image: np.ndarray, enhanced: np.ndarray, strength: Union[float, np.nda
     Returns:
         np.ndarray: (H, W, 3), sRGB, float32 in 0..255.
     """
-    if np.isscalar(strength):
+    if not isinstance(strength, np.ndarray):
         if strength == 1:
             return enhanced
         strength = np.broadcast_to(np.float32(strength), image.shape[:2])

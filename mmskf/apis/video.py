@@ -3,11 +3,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -49,11 +50,11 @@ class Picture(NamedTuple):
     width: int
     height: int
     turns: int
-    colors: Dict[str, int]
-    pixel_aspect: Optional[Fraction]
+    colors: dict[str, int]
+    pixel_aspect: Fraction | None
 
     @property
-    def matrix(self) -> Optional[int]:
+    def matrix(self) -> int | None:
         """For the conversion to RGB and back; None where FFmpeg's default is taken."""
         return self.colors['colorspace'] if self.colors['colorspace'] not in UNSPECIFIED else None
 
@@ -75,7 +76,7 @@ class GainSmoother:
         if not seconds > 0:
             raise ValueError(f'Brightness cannot be smoothed over {seconds!r} seconds: give a positive number')
         self.seconds = seconds
-        self.gain: Optional[float] = None  # a logarithm, as the next
+        self.gain: float | None = None  # a logarithm, as the next
         self.brightness = 0.
         self.time = 0.
 
@@ -100,8 +101,8 @@ class GainSmoother:
         return cv2.LUT(result, to_uint8(np.arange(256) * np.exp(self.gain - gain)))
 
 
-def enhance_video(source: Union[str, Path],
-                  target: Union[str, Path],
+def enhance_video(source: str | Path,
+                  target: str | Path,
                   enhance: Enhance,
                   smooth: float = 0.,
                   show_progress: bool = True) -> int:
@@ -187,7 +188,7 @@ def _sigterm_exits() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def video_suffix(source: Union[str, Path]) -> str:
+def video_suffix(source: str | Path) -> str:
     """The ending for what becomes of a video: its own, or '.mkv', which takes any audio, where that kind is not written."""
     suffix = Path(source).suffix.lower()
     return suffix if suffix in ENCODERS else '.mkv'
@@ -240,7 +241,7 @@ def _look_at(av: ModuleType, source: Path) -> Picture:
     return picture
 
 
-def _add_video(writer: Any, video: Any, picture: Picture, encoder: str, options: Dict[str, str]) -> Any:
+def _add_video(writer: Any, video: Any, picture: Picture, encoder: str, options: dict[str, str]) -> Any:
     """The stream of the result: size, time base and colors of the source."""
     made = writer.add_stream(encoder, rate=video.guessed_rate, options=options)
     sideways = picture.turns % 2
@@ -257,7 +258,7 @@ def _add_video(writer: Any, video: Any, picture: Picture, encoder: str, options:
     return made
 
 
-def _add_copies(reader: Any, writer: Any, target: Path) -> Dict[int, Any]:
+def _add_copies(reader: Any, writer: Any, target: Path) -> dict[int, Any]:
     """The streams that are copied as they are: index in the source -> stream of the result.
 
     Raises:
@@ -274,7 +275,7 @@ def _add_copies(reader: Any, writer: Any, target: Path) -> Dict[int, Any]:
     return copies
 
 
-def _demux(reader: Any, writer: Any, video: Any, copies: Dict[int, Any]) -> Iterator['av.VideoFrame']:
+def _demux(reader: Any, writer: Any, video: Any, copies: dict[int, Any]) -> Iterator['av.VideoFrame']:
     """Yields the frames, and copies what lies between them."""
     for packet in reader.demux(video, *(reader.streams[index] for index in copies)):
         if packet.stream.index == video.index:

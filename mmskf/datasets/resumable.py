@@ -3,8 +3,10 @@
 The random numbers of a pipeline usually depend on everything that its worker process has drawn before. Here they depend only on
 the position of the sample in the training, so neither the number of workers nor an interruption changes them.
 """
+import os
 import random
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -16,7 +18,6 @@ from mmengine.dist import get_rank
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 Position = tuple[int, int]
-GRACE = 30  # seconds
 
 
 class PositionedBatches(Sampler):
@@ -86,17 +87,22 @@ class PositionedDataset(Dataset):
 
 
 def _init_worker(init: Callable[[int], None] | None, number: int) -> None:
-    """Lets a worker survive the signals after which its main process still finishes its iteration.
-
-    Terminals and batch systems send them to all processes. SIGTERM also ends a worker that hangs, after a grace period.
-    """
+    """Lets a worker outlive the signals that terminals and batch systems send to all processes, since its main process needs it
+    until the iteration is finished. Only that one ends it."""
     for name in ('SIGINT', 'SIGUSR1'):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    if hasattr(signal, 'alarm'):
-        signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    if hasattr(signal, 'sigwaitinfo'):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_for, args=(os.getppid(), ), daemon=True).start()
     if init is not None:
         init(number)
+
+
+def _end_for(process: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != process:
+        pass
+    os._exit(0)
 
 
 def resumable(loader: DataLoader, seed: int) -> DataLoader:

@@ -1,4 +1,5 @@
 import random
+import subprocess
 from itertools import islice
 
 import numpy as np
@@ -70,6 +71,22 @@ def test_what_else_a_loader_has_is_kept():
     assert (again.num_workers, again.persistent_workers, again.prefetch_factor, again.timeout) == (1, True, 3, 7)
     assert again.batch_sampler.batches is loader.batch_sampler and again.dataset.metainfo == dict(name='drawing')
     assert len(again) == len(loader) and resumable(again, 0) is again
+
+
+def test_workers_outlive_signals_of_others_and_end_with_their_process():
+    """SIGINT, SIGUSR1 and SIGTERM of a batch system do nothing; SIGTERM of the main process, which it sends in the end, acts."""
+    loader = resumable(DataLoader(Drawing(), sampler=InfiniteSampler(Drawing()), batch_size=2, num_workers=1), 0)
+    iterator = iter(loader)
+    next(iterator)
+    worker, = iterator._workers
+    for name in ('INT', 'USR1', 'TERM'):
+        subprocess.run(['kill', f'-{name}', str(worker.pid)], check=True)
+    for _ in range(20):
+        next(iterator)
+    assert worker.is_alive()
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
 
 
 def test_what_cannot_be_resumed():
