@@ -200,7 +200,7 @@ class SKFInferencer(BaseInferencer):
         """Enhances photos one after another, keeping no more than one batch in memory.
 
         Args:
-            inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern ('photos/**/*.jpg'), an
+            inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an
                 array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), RGB, of uint8, uint16 or floats in [0, 1], or several of them.
             out_dir (str | Path, optional): Also writes each result there, with the name, subfolder, format, EXIF and alpha of its
                 input. Defaults to None.
