@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` have in common."""
+"""What ``tools/train.py`` and ``tools/test.py`` share."""
 import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
@@ -11,9 +11,9 @@ from .config import load_config, use_amp
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
-    """Adds the arguments that every tool with a Runner takes."""
+    """Adds the arguments of every tool with a Runner."""
     parser.add_argument('--work-dir', help='where logs, pictures and checkpoints go (default: work_dirs/CONFIG)')
-    parser.add_argument('--data-root', help="where the images lie (default: the config's)")
+    parser.add_argument('--data-root', help="where the images are (default: the config's)")
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE',
                         help='change fields of the config, such as train_dataloader.num_workers=0')

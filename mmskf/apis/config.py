@@ -1,4 +1,4 @@
-"""Finding, reading and checking configs: what the tools and :func:`init_model` share."""
+"""Finds, reads and checks configs, for the tools and :func:`init_model`."""
 import difflib
 import fnmatch
 import inspect
@@ -35,26 +35,26 @@ TAKEN_BY: dict[str, Callable] = {
 
 
 def config_root() -> Path:
-    """The folder of the configs: inside the package where mmengine looks for them, too; in a checkout that is a link."""
+    """The folder of the configs: inside the package, where mmengine looks for them as well; in a checkout that is a link."""
     installed = PACKAGE / '.mim' / 'configs'
     return installed if installed.is_dir() else PACKAGE.parent / 'configs'
 
 
 def model_index() -> list[dict]:
-    """The models of ``model-index.yml`` in its order, as their metafiles describe them; 'Metafile' names the file."""
+    """The models of ``model-index.yml`` in its order, as described by their metafiles; 'Metafile' names the file."""
     root = config_root().parent
     files = mmengine.load(root / 'model-index.yml')['Import']
     return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
 
 
 def paired_layouts() -> dict[str, ConfigDict]:
-    """The data sets of pairs of ``configs/_base_/datasets.py``: name -> folders, names and counts of 'train' and 'test'."""
+    """The paired data sets of ``configs/_base_/datasets.py``: name -> folders, names and counts of 'train' and 'test'."""
     cfg = Config.fromfile(config_root() / '_base_' / 'datasets.py')
     return {name: value for name, value in cfg.items() if {'train', 'test'} <= set(value)}
 
 
 def list_models(pattern: str = '*') -> list[str]:
-    """Names of the models in the index, which :func:`init_model` builds, such as 'drbn_lol'.
+    """Names of the models in the index, for :func:`init_model`, such as 'drbn_lol'.
 
     Args:
         pattern (str): Shell pattern that the names must match, such as 'drbn*'. Defaults to '*'.
@@ -88,16 +88,16 @@ def find_config(name: str | Path) -> Path:
 
 
 def load_config(name: str | Path, options: dict | None = None, data_root: str | None = None) -> Config:
-    """Reads a config and applies what a command line says of it.
+    """Reads a config and applies command-line options to it.
 
     Args:
         name (str | Path): Path or name of the config.
         options (dict, optional): Dotted fields and their values, as ``--cfg-options`` gives them; an item of a list is named
             by its index or its type ('train_dataloader.dataset.pipeline.RandomCrop.crop_size').
-        data_root (str, optional): Where the images of every data set of the config lie.
+        data_root (str, optional): Where the images of every data set of the config are.
 
     Returns:
-        Config: With its scope made the default one, so that ``mmengine`` builds its types.
+        Config: The config; its scope becomes the default one, so that ``mmengine`` builds its types.
 
     Raises:
         FileNotFoundError: Without such a config.
@@ -111,7 +111,7 @@ def load_config(name: str | Path, options: dict | None = None, data_root: str | 
         check_options(cfg, imports)
         merge_options(cfg, imports)
         import_modules_from_strings(**cfg.custom_imports)
-    # A default scope left by other code of this process would hide the config's.
+    # A default scope left by other code in this process would hide the config's.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmskf')):
         check_options(cfg, options)
     init_default_scope(cfg.get('default_scope', 'mmskf'))
@@ -123,7 +123,7 @@ def load_config(name: str | Path, options: dict | None = None, data_root: str | 
 
 
 def datasets(cfg: Config) -> Iterator[ConfigDict]:
-    """Every data set of a config, also those in lists of loaders, inside wrappers and of single stages of a training."""
+    """Every data set of a config, including those in lists of loaders, inside wrappers and of training stages."""
     for name in DATALOADERS:
         loaders: Any = cfg.get(name) or []
         several: list[Any] = [loaders] if isinstance(loaders, dict) else loaders
@@ -139,18 +139,18 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
 
 
 def check_trainable(cfg: Config) -> None:
-    """Refuses to train what has no weights.
+    """Rejects methods without weights, which cannot be trained.
 
     Raises:
         ValueError: If the config has no training data.
     """
     if not cfg.get('train_dataloader'):
-        raise ValueError(f'{cfg.filename} describes a method without weights, so that there is nothing to train: test it with '
+        raise ValueError(f'{cfg.filename} describes a method without weights, so there is nothing to train: test it with '
                          'tools/test.py, or enhance images with it')
 
 
 def train_dataloader(cfg: Config) -> ConfigDict:
-    """The data loader that a config trains with; of a training in stages, that of the last one, which yields the image.
+    """The training data loader of a config; with staged training, that of the last stage, which produces the image.
 
     Raises:
         ValueError: As :func:`check_trainable`.
@@ -161,35 +161,35 @@ def train_dataloader(cfg: Config) -> ConfigDict:
 
 
 def first_test_dataloader(cfg: Config) -> ConfigDict:
-    """The data loader that a config is tested with; of several, the first."""
+    """The test data loader of a config; the first, if there are several."""
     loaders = cfg.test_dataloader
     return loaders if isinstance(loaders, dict) else loaders[0]
 
 
 def use_unpaired(cfg: Config, root: str | Path) -> None:
-    """Tests a config on photos without ground truth in place of its test set: see :func:`unpaired_tests`.
+    """Tests a config on photos without ground truth instead of its test set: see :func:`unpaired_tests`.
 
-    The model's data preprocessor has to be told that there is no ground truth, too: ``data_preprocessor.data_keys = None``.
+    The model's data preprocessor must know that there is no ground truth: ``data_preprocessor.data_keys = None``.
 
     Args:
         cfg (Config): The config, changed in place.
         root (str | Path): Folder with one or more of the data sets MEF, LIME, NPE, DICM and VV.
 
     Raises:
-        FileNotFoundError: If there is none of them.
+        FileNotFoundError: If none of them is there.
     """
     cfg.test_dataloader, cfg.test_evaluator = unpaired_tests(first_test_dataloader(cfg), root)
     cfg.test_cfg.type = 'mmagic.MultiTestLoop'
 
 
 def check_options(cfg: Config, options: dict) -> None:
-    """Refuses options that name a field which is neither in the config nor taken by the type that it would configure.
+    """Rejects options for fields that are neither in the config nor accepted by the type that they would configure.
 
-    What a dict without ``type`` may hold is known for the Runner itself, data loaders and the fields ``TAKEN_BY``; else it is
-    let through.
+    The fields of a dict without ``type`` are known for the Runner itself, data loaders and the fields ``TAKEN_BY``; others are
+    accepted.
 
     Raises:
-        KeyError: Naming the option, and the fields there are.
+        KeyError: Names the option, and the available fields.
     """
     for option in options:
         names = option.split('.')
@@ -199,8 +199,8 @@ def check_options(cfg: Config, options: dict) -> None:
         field = ''
         if names[0] in cfg and names[0] not in of_runner:
             raise KeyError(f'--cfg-options {option}: {names[0]!r} is only a name inside the config file, and was '
-                           'copied when that was read. Change the field that it went to, such as model.skb.checkpoint or '
-                           'train_dataloader.dataset.pipeline.RandomCrop.crop_size; --data-root sets where the images lie')
+                           'copied when that was read. Change the field that it was copied to, such as model.skb.checkpoint or '
+                           'train_dataloader.dataset.pipeline.RandomCrop.crop_size; --data-root sets where the images are')
         for name in names:
             if isinstance(node, (list, tuple)):
                 try:
@@ -223,13 +223,13 @@ def _arguments(function: Callable) -> set[str]:
 
 
 def _fields_of_runner() -> set[str]:
-    """What the Runner takes, what it looks up in its config besides, and what is read with the config."""
+    """The arguments of the Runner, the other fields that it looks up in its config, and those read with the config."""
     looked_up = re.findall(r"self\.cfg\.get\(\s*'(\w+)'", inspect.getsource(Runner))
     return {*_arguments(Runner.__init__), *looked_up, 'custom_imports'} - {'cfg'}
 
 
 def _fields_of(field: str, node: Any) -> set[str] | None:
-    """What may stand in a node that is the value, or an item of the value, of a field; None where that cannot be known."""
+    """The fields of a node that is the value, or an item of the value, of a field; None if they are unknown."""
     if field.endswith('dataloader'):
         own = re.findall(r"dataloader_cfg\.pop\(\s*'(\w+)'", inspect.getsource(Runner.build_dataloader))
         return {*own, *_arguments(DataLoader.__init__)}
@@ -239,7 +239,7 @@ def _fields_of(field: str, node: Any) -> set[str] | None:
 
 
 def _fields_of_type(node: Any) -> set[str] | None:
-    """Names of the arguments that the type of a config node takes; None where that cannot be known."""
+    """Names of the arguments of the type of a config node; None if they are unknown."""
     if not isinstance(node, dict) or not isinstance(node.get('type'), str):
         return None
     for value in vars(registry).values():
@@ -261,7 +261,7 @@ def _fields_of_type(node: Any) -> set[str] | None:
 
 
 def optim_wrappers(cfg: Config) -> list[ConfigDict]:
-    """The wrappers of the optimizers of a config; where these share one, this and what differs for single ones."""
+    """The optimizer wrappers of a config; if they share one, this one and the overrides for single ones."""
     wrapper = cfg.get('optim_wrapper', {})
     if 'optimizer' in wrapper:
         return [wrapper, *(wrapper[part] for part in PARTS if wrapper.get(part))]
@@ -269,11 +269,11 @@ def optim_wrappers(cfg: Config) -> list[ConfigDict]:
 
 
 def use_amp(cfg: Config) -> None:
-    """Turns mixed precision on: float16 with loss scaling on a GPU, bfloat16 on a CPU; in training and in testing."""
+    """Enables mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU; in training and in testing."""
     gpu = torch.cuda.is_available()
     if not gpu and torch.backends.cpu.get_cpu_capability() in ('DEFAULT', 'AVX2'):
         warnings.warn('Mixed precision is slower than float32 on this CPU, often many times: it has no instructions for bfloat16 '
-                      '(AVX512-BF16 or AMX). Leave --amp out', stacklevel=2)
+                      '(AVX512-BF16 or AMX). Omit --amp', stacklevel=2)
     amp = dict(type='AmpOptimWrapper', loss_scale='dynamic') if gpu else dict(type='mmskf.Bf16OptimWrapper')
     for wrapper in optim_wrappers(cfg):
         wrapper.update(amp)

@@ -32,23 +32,23 @@ from .photos import PhotoInput, ResultFolder, Source, find_photos
 from .pictures import semantic_overlay, side_by_side
 from .strength import blend, check_strength, strength_map
 
-#: What ``SKFInferencer()`` and ``mmskf enhance`` use where no model is named. It needs no weights.
+#: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. It needs no weights.
 DEFAULT_MODEL = 'lime'
-#: The knowledge bank that is asked what is in a photo where the model has none.
+#: The knowledge bank that segments photos if the model has none.
 DEFAULT_BANK = 'skb/hrnet_w18s_camvid'
-BANK_PIXELS = 1_000_000  # at most, of what the bank sees of a photo for its map
+BANK_PIXELS = 1_000_000  # maximum size at which the bank segments a photo
 OUT_OF_MEMORY = ("can't allocate memory", 'not enough memory', 'out of memory')
 
 
 @dataclass
 class Result:
-    """What became of one photo.
+    """The result for one photo.
 
     Attributes:
         source (Source): The input.
-        photo (Photo, optional): It as it was read.
+        photo (Photo, optional): The photo as read.
         enhanced (np.ndarray, optional): float32 (H, W, 3), RGB, 0..255, not rounded.
-        pictures (dict[str, np.ndarray]): 'side_by_side', 'semantic_map': what was asked for besides, uint8.
+        pictures (dict[str, np.ndarray]): 'side_by_side', 'semantic_map': further pictures that were requested, uint8.
         path (Path, optional): Where the result was written.
         error (Exception, optional): Why there is no result.
     """
@@ -67,7 +67,7 @@ class Result:
 
     @property
     def prediction(self) -> np.ndarray | None:
-        """The enhanced photo, uint8 (H, W, 3), RGB; None where it failed."""
+        """The enhanced photo, uint8 (H, W, 3), RGB; None if it failed."""
         return None if self.enhanced is None else to_uint8(self.enhanced)
 
     @property
@@ -83,17 +83,17 @@ class SKFInferencer(BaseInferencer):
     """Enhances photos: of any size, on any device, without ground truth.
 
     Args:
-        model (str | Path | Config | nn.Module, optional): Name of a model (see :func:`list_models`), config, or a model of
-            :func:`init_model`. Defaults to None: the method that mmskf comes with, :data:`DEFAULT_MODEL`.
-        weights (str, optional): Path or URL of its checkpoint. Defaults to None: that of the model index, where it has one.
-        device (str, optional): Defaults to None: a GPU where there is one, else the CPU.
-        amp (bool): Mixed precision: float16 on a GPU, bfloat16 on a CPU. Defaults to False.
-        max_pixels (int, optional): A photo with more pixels is enhanced in tiles of at most as many, which bounds the memory.
-            Defaults to None: what suits the network; 0: never.
+        model (str | Path | Config | nn.Module, optional): Name of a model (see :func:`list_models`), config, or a model built by
+            :func:`init_model`. Defaults to None: the method that comes with mmskf, :data:`DEFAULT_MODEL`.
+        weights (str, optional): Path or URL of its checkpoint. Defaults to None: that of the model index, if it has one.
+        device (str, optional): Device of the model. Defaults to None: a GPU if available, else the CPU.
+        amp (bool): Whether to use mixed precision: float16 on a GPU, bfloat16 on a CPU. Defaults to False.
+        max_pixels (int, optional): A photo with more pixels is enhanced in tiles of at most this size, which bounds the memory.
+            Defaults to None: the network's own limit; 0: no tiles.
         pixel_limit (int, optional): A file with more pixels is not read. Defaults to 2^28; None: no limit.
-        bank (str, optional): Config of the knowledge bank that is asked what is in a photo, for ``class_strength`` and
-            ``semantic_map``. Defaults to None: the model's own, else :data:`DEFAULT_BANK`.
-        show_progress (bool): Shows a progress bar for several photos. Defaults to True.
+        bank (str, optional): Config of the knowledge bank that segments photos, for ``class_strength`` and ``semantic_map``.
+            Defaults to None: the model's own, else :data:`DEFAULT_BANK`.
+        show_progress (bool): Whether to show a progress bar for several photos. Defaults to True.
 
     Examples:
         >>> enhance = SKFInferencer('drbn_lol', 'checkpoints/drbn.pth')
@@ -103,7 +103,7 @@ class SKFInferencer(BaseInferencer):
         ...     print(result.source.name, result.reason or result.path)
 
     Raises:
-        FileNotFoundError, ValueError: As :func:`init_model`.
+        FileNotFoundError, ValueError: As in :func:`init_model`.
     """
     preprocess_kwargs: set[str] = set()
     forward_kwargs = {'strength', 'class_strength'}
@@ -120,7 +120,7 @@ class SKFInferencer(BaseInferencer):
                  bank: str | None = None,
                  show_progress: bool = True):
         if model is None and weights is not None:
-            raise ValueError(f'{weights} was given without the model that it belongs to: name that, too')
+            raise ValueError(f'{weights} was given without the model that it belongs to: name that as well')
         for name, value in (('max_pixels', max_pixels), ('pixel_limit', pixel_limit)):
             if value is not None and value < 0:
                 raise ValueError(f'{name}={value!r}: expected a number of pixels')
@@ -158,7 +158,7 @@ class SKFInferencer(BaseInferencer):
         return pseudo_collate
 
     def _init_visualizer(self, cfg: Config) -> None:
-        """None: pictures are made here, and a Visualizer would make a folder of its own."""
+        """None: pictures are made here, and a Visualizer would create a folder of its own."""
 
     def __call__(self,
                  inputs: PhotoInput | Sequence[PhotoInput],
@@ -170,16 +170,16 @@ class SKFInferencer(BaseInferencer):
         Args:
             inputs (str | Path | np.ndarray | Sequence): See :meth:`stream`.
             out_dir (str | Path, optional): See :meth:`stream`.
-            fail_fast (bool, optional): Raises at the first photo that fails, in place of going on with the others. Defaults to
-                None: where a single file or array is given.
+            fail_fast (bool, optional): Whether to raise an error at the first failure instead of continuing with the other
+                photos. Defaults to None: only if a single file or array is given.
             **kwargs: See :meth:`stream`.
 
         Returns:
-            dict: ``predictions``: uint8 RGB arrays (H, W, 3) in the order of the inputs, None where one failed; ``failures``:
-            (input, reason) of each that failed; ``visualization``: a dict of pictures for each input, see :meth:`stream`.
+            dict: ``predictions``: uint8 RGB arrays (H, W, 3) in the order of the inputs, None for a failed one; ``failures``:
+            (input, reason) for each failed one; ``visualization``: a dict of pictures for each input, see :meth:`stream`.
 
         Raises:
-            OSError, ValueError...: What a photo failed of, where ``fail_fast`` acts.
+            OSError, ValueError...: The error of a photo, with ``fail_fast``.
         """
         sources, notes = find_photos(inputs, out_dir)
         if fail_fast is None:
@@ -197,38 +197,39 @@ class SKFInferencer(BaseInferencer):
                out_dir: str | Path | None = None,
                fail_fast: bool = False,
                **kwargs: Any) -> Iterator[Result]:
-        """Enhances photos one after the other, and holds no more than a batch of them.
+        """Enhances photos one after another, keeping no more than one batch in memory.
 
         Args:
-            inputs (str | Path | np.ndarray | Sequence): A file, a folder (with all below), a pattern ('photos/**/*.jpg'), an
+            inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an
                 array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4), RGB, of uint8, uint16 or floats in [0, 1], or several of them.
-            out_dir (str | Path, optional): Also writes each result there, like its input: name and folder, format, EXIF, alpha.
-                Defaults to None.
-            fail_fast (bool): Raises at the first photo that fails, in place of going on with the others. Defaults to False.
+            out_dir (str | Path, optional): Also writes each result there, with the name, subfolder, format, EXIF and alpha of its
+                input. Defaults to None.
+            fail_fast (bool): Whether to raise an error at the first failure instead of continuing with the other photos. Defaults
+                to False.
             **kwargs: Options of the results:
 
-                - ``batch_size`` (int): Photos of one size that are enhanced at once. Defaults to 1.
-                - ``format`` (str): Of the files, such as 'png'. Defaults to None: like the input.
-                - ``bits`` (int): 16 writes PNG and TIFF with 16 bits a channel. Defaults to 8.
-                - ``strength`` (float): From 0, the photo as it is, to 1, enhanced in full; mixed in linear light. Defaults to 1.
+                - ``batch_size`` (int): Photos of the same size to enhance at once. Defaults to 1.
+                - ``format`` (str): Format of the files, such as 'png'. Defaults to None: that of the input.
+                - ``bits`` (int): 16 writes PNG and TIFF with 16 bits per channel. Defaults to 8.
+                - ``strength`` (float): From 0 (unchanged photo) to 1 (fully enhanced), blended in linear light. Defaults to 1.
                 - ``class_strength`` (dict[str, float]): Strength of single classes of the knowledge bank, such as
-                  ``{'sky': 0.2}``; soft where classes meet. Defaults to None.
+                  ``{'sky': 0.2}``; smooth between classes. Defaults to None.
                 - ``side_by_side`` (bool): Also makes a picture of input and result. Defaults to False.
-                - ``semantic_map`` (bool): Also makes a picture of what the knowledge bank sees. Defaults to False.
+                - ``semantic_map`` (bool): Also makes a picture of the semantic map. Defaults to False.
 
         Yields:
-            Result: Of each photo, in their order. Other pictures are written below ``out_dir`` in folders of their names.
+            Result: The result for each photo, in order. Further pictures are written to folders of their names in ``out_dir``.
 
         Raises:
             FileExistsError: Before anything is done, if a result would replace an input.
-            ValueError: For an option that does not exist, or a value out of its range.
+            ValueError: If an option is unknown, or a value out of range.
         """
         sources, notes = find_photos(inputs, out_dir)
         return self._stream(sources, notes, out_dir, fail_fast, **kwargs)
 
     def _stream(self, sources: list[Source], notes: Sequence[str], out_dir: str | Path | None, fail_fast: bool,
                 batch_size: int = 1, format: str | None = None, **kwargs: Any) -> Iterator[Result]:
-        # What can be wrong with the call is found here, not when the first result is asked for.
+        # Errors in the call are raised here, not when the first result is requested.
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
         self._check_options(**forward_kwargs, **postprocess_kwargs)
         folder = None if out_dir is None else ResultFolder(out_dir, sources, format)
@@ -258,7 +259,7 @@ class SKFInferencer(BaseInferencer):
 
     @property
     def bank(self) -> KnowledgeBank:
-        """The knowledge bank that is asked what is in a photo."""
+        """The knowledge bank that segments photos."""
         if self._bank is None:
             own = getattr(self.model, 'skb', None)
             if own is not None and self._bank_config is None and own.num_classes:
@@ -271,7 +272,7 @@ class SKFInferencer(BaseInferencer):
 
     @property
     def classes(self) -> list[str]:
-        """The names of the knowledge bank's classes, which ``class_strength`` takes."""
+        """The names of the knowledge bank's classes, for ``class_strength``."""
         if self._classes is None:
             self._classes = class_names(self.bank)
         return self._classes
@@ -282,16 +283,16 @@ class SKFInferencer(BaseInferencer):
 
     @staticmethod
     def _try(result: Result, step: Callable[..., Any], **kwargs: Any) -> Any:
-        """Runs a step of a photo that has not failed; if it fails now, the result says of what."""
+        """Runs a step for a photo that has not failed; if it fails now, the result holds the error."""
         if result.error is None:
             try:
                 return step(result, **kwargs)
-            except Exception as error:  # Of whatever kind: the other photos are done, and this one is named.
+            except Exception as error:  # Of any kind: the other photos are enhanced, and this one is reported.
                 result.error, result.enhanced = error, None
         return None
 
     def preprocess(self, inputs: Iterable[Source], batch_size: int = 1, **kwargs: Any) -> Iterator[list[Result]]:
-        """Reads photos: batches of consecutive photos of one size; those that cannot be read go with their batch."""
+        """Reads photos in batches of consecutive photos of the same size; unreadable ones stay in their batch."""
         batch: list[Result] = []
         for source in inputs:
             result = Result(source)
@@ -306,14 +307,14 @@ class SKFInferencer(BaseInferencer):
             yield batch
 
     def forward(self, inputs: list[Result], strength: float = 1., class_strength: Mapping[str, float] | None = None) -> None:
-        """Enhances a batch; where it fails as one, photo by photo, so that only those are lost that fail alone."""
+        """Enhances a batch or, if that fails, photo by photo, so that only photos that fail on their own are lost."""
         sound = [result for result in inputs if result.error is None]
         if len(sound) > 1:
             try:
                 for result, image in zip(sound, self._enhance(sound)):
                     result.enhanced = image
             except Exception:
-                pass  # Each says below what is wrong with it.
+                pass  # Each reports its own error below.
         for result in sound:
             self._try(result, self._finish, strength=strength, class_strength=class_strength)
 
@@ -341,17 +342,17 @@ class SKFInferencer(BaseInferencer):
 
     @property
     def _tile_pixels(self) -> int | None:
-        """Pixels of a photo that is enhanced at once; None: any."""
+        """Maximum pixels of a photo that is enhanced at once; None: no limit."""
         if self.max_pixels is None:
             return self.model.max_pixels or self.model.generator.max_pixels
         return self.max_pixels or None
 
     @contextmanager
     def _for_photos(self) -> Iterator[None]:
-        """The model as photos need it, and as it was afterwards: it may be in training elsewhere."""
+        """Prepares the model for photos, and restores it afterwards: it may be in training elsewhere."""
         model, preprocessor = self.model, self.model.data_preprocessor
         before = preprocessor.data_keys, model.max_pixels
-        # mmagic's preprocessor warns of every sample without the ground truth that it is told to expect.
+        # mmagic's preprocessor warns about every sample without the ground truth that it is configured to expect.
         preprocessor.data_keys = None
         model.max_pixels = self._tile_pixels
         try:
@@ -367,7 +368,7 @@ class SKFInferencer(BaseInferencer):
 
     @torch.inference_mode()
     def labels(self, image: np.ndarray) -> np.ndarray:
-        """The class of every pixel of a photo, as the knowledge bank sees it, from a version of bounded size.
+        """The label map of a photo, predicted by the knowledge bank from a version of bounded size.
 
         Args:
             image (np.ndarray): uint8 (H, W, 3), RGB.
@@ -384,7 +385,7 @@ class SKFInferencer(BaseInferencer):
         return F.interpolate(labels, size=(height, width))[0, 0].long().cpu().numpy()
 
     def visualize(self, inputs: Result, side_by_side: bool = False, semantic_map: bool = False, **kwargs: Any) -> None:
-        """Makes the pictures that are asked for."""
+        """Makes the requested pictures."""
         image = inputs.pixels
         if side_by_side:
             inputs.pictures['side_by_side'] = _side_by_side(image, to_uint8(np.asarray(inputs.enhanced)))
@@ -392,7 +393,7 @@ class SKFInferencer(BaseInferencer):
             inputs.pictures['semantic_map'] = semantic_overlay(image, self.labels(image), self.classes)
 
     def postprocess(self, preds: Result, folder: ResultFolder | None = None, bits: int = 8, **kwargs: Any) -> None:
-        """Writes a result and its other pictures, where there is a folder for them."""
+        """Writes a result and its further pictures, if there is a folder for them."""
         if folder is None or preds.photo is None or preds.enhanced is None:
             return
         pixels: np.ndarray = to_uint8(preds.enhanced)
@@ -404,10 +405,10 @@ class SKFInferencer(BaseInferencer):
 
     @staticmethod
     def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-        """Files, and the images in folders and below, sorted.
+        """Files, and the images in folders and subfolders, sorted.
 
         Raises:
-            FileNotFoundError: Without such a file, or for a folder without images.
+            FileNotFoundError: If there is no such file, or a folder contains no images.
         """
         sources, _ = find_photos(paths)
         for source in sources:
@@ -420,7 +421,7 @@ _side_by_side = side_by_side  # the picture, beside the option of that name
 
 
 def _is_single(inputs: Any, sources: Sequence[Source]) -> bool:
-    """Whether one file or array was given, and not several, a folder or a pattern that finds some."""
+    """Whether a single file or array was given, not several, a folder or a pattern."""
     if len(sources) != 1:
         return False
     given = sources[0].given
@@ -432,7 +433,7 @@ def _size(result: Result) -> tuple[int, ...] | None:
 
 
 def _naming(result: Result) -> Exception:
-    """The error of a photo, made to name it where it does not."""
+    """The error of a photo, changed to name it if it does not."""
     if result.error is not None and result.source.name in str(result.error):
         return result.error
     error = RuntimeError(result.reason)

@@ -11,19 +11,19 @@ from .config import load_config
 
 
 def init_model(config_or_name: str | Path | Config, checkpoint: str | None = None, device: str = 'cpu') -> nn.Module:
-    """Builds a model from its config; nothing is read from disk or network besides the checkpoint that is given.
+    """Builds a model from its config; reads nothing from disk or network except the given checkpoint.
 
     Args:
         config_or_name (str | Path | Config): A config, its path, or the name of a model (see :func:`list_models`).
-        checkpoint (str, optional): Path or URL of the weights. Defaults to None: random weights, or none for a method that has
-            none, such as 'clahe'.
-        device (str): Defaults to 'cpu'.
+        checkpoint (str, optional): Path or URL of the weights. Defaults to None: random weights, or none for a method without
+            weights, such as 'clahe'.
+        device (str): Device of the model. Defaults to 'cpu'.
 
     Returns:
         nn.Module: The editor, in eval mode, with the config as ``.cfg``.
 
     Raises:
-        FileNotFoundError: Without such a config or checkpoint.
+        FileNotFoundError: If there is no such config or checkpoint.
         ValueError: If the checkpoint belongs to another model.
     """
     cfg = config_or_name if isinstance(config_or_name, Config) else load_config(config_or_name)
@@ -40,17 +40,17 @@ def has_weights(model: nn.Module) -> bool:
 
 
 def load_weights(model: nn.Module, checkpoint: str) -> None:
-    """Loads a checkpoint strictly; only knowledge bank and discriminator may be absent.
+    """Loads a checkpoint strictly; only those of knowledge bank and discriminator may be missing.
 
     Args:
         model (nn.Module): The editor.
         checkpoint (str): Path or URL.
 
     Raises:
-        FileNotFoundError: Without such a file.
-        WeightsError: A ValueError: if the file is damaged or no checkpoint, or if keys are missing, unexpected, of another
-            shape or type: the checkpoint of another model.
+        FileNotFoundError: If there is no such file.
+        WeightsError: If the file is damaged or not a checkpoint, or if keys are missing, unexpected, of another shape or type
+            (the checkpoint of another model); also a ValueError.
     """
     weights = select_weights(read_state_dict(checkpoint), model.state_dict(), str(checkpoint))
-    # mmengine's loader looks into data parallel wrappers; what may be absent was settled above.
+    # mmengine's loader handles data-parallel wrappers; what may be missing was checked above.
     load_state_dict(model, weights, strict=False, logger='silent')

@@ -1,4 +1,4 @@
-"""What the inferencer is given, and where its results go."""
+"""Inputs of the inferencer, and where its results go."""
 import glob
 import os
 from collections.abc import Iterator, Sequence
@@ -28,12 +28,12 @@ PhotoInput = str | Path | np.ndarray
 
 @dataclass
 class Source:
-    """One photo that is to be enhanced.
+    """A photo to be enhanced.
 
     Attributes:
         given (str | np.ndarray): The path of the file, or the array.
-        name (str): What messages call it.
-        relative (str): The name of its result below the folder of the results; its ending may change.
+        name (str): Its name in messages.
+        relative (str): The path of its result in the output folder; its extension may change.
         error (Exception, optional): Why there is none: no such file, or an empty folder.
     """
     given: str | np.ndarray
@@ -56,15 +56,15 @@ class Source:
 
 def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path | None = None
                 ) -> tuple[list[Source], list[str]]:
-    """Finds the photos that are meant.
+    """Finds the photos that the inputs refer to.
 
     Args:
-        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with all below), a pattern ('photos/**/*.jpg'), an array,
+        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an array,
             or several of them.
-        out_dir (str | Path, optional): Where results go; a folder of inputs is searched without it. Defaults to None.
+        out_dir (str | Path, optional): The output folder, which is excluded when folders are searched. Defaults to None.
 
     Returns:
-        tuple: The photos, and what is to be said of files that were passed by.
+        tuple: The photos, and notes about skipped files.
     """
     sources: list[Source] = []
     notes: list[str] = []
@@ -91,7 +91,7 @@ def _sources_at(path: str, out_dir: str | Path | None, notes: list[str]) -> Iter
             yield Source(str(image), printable(image), image.relative_to(path).as_posix())
         if not images:
             yield Source(path, name, 'none', FileNotFoundError(
-                f'The folder {name} holds no image ({", ".join(IMG_EXTENSIONS)})'))
+                f'The folder {name} contains no image ({", ".join(IMG_EXTENSIONS)})'))
     elif os.path.isfile(path):
         yield Source(path, name, os.path.basename(path))
     elif os.path.exists(path):
@@ -117,7 +117,7 @@ def _before_wildcards(parts: Sequence[str]) -> list[str]:
 
 
 def _tell_apart(sources: Sequence[Source]) -> None:
-    """Numbers results of one name: photos from several folders must not overwrite each other's."""
+    """Numbers results of the same name: photos from several folders must not overwrite each other."""
     used: set[str] = set()
     for source in sources:
         if source.error is None:
@@ -125,7 +125,7 @@ def _tell_apart(sources: Sequence[Source]) -> None:
 
 
 def unused(name: str, used: set[str]) -> str:
-    """The name, or the first of NAME_2, NAME_3... that is not used yet, and notes it; 'a.PNG' and 'A.png' are one name."""
+    """The name, or the first unused one of NAME_2, NAME_3..., and marks it as used; 'a.PNG' and 'A.png' are the same name."""
     path, number, candidate = PurePosixPath(name), 1, name
     while candidate.casefold() in used:
         number += 1
@@ -135,16 +135,16 @@ def unused(name: str, used: set[str]) -> str:
 
 
 class ResultFolder:
-    """Writes results below a folder, each like its input, never over an input.
+    """Writes results to a folder, each like its input, never over an input.
 
     Args:
-        folder (str | Path): The folder; it is made.
+        folder (str | Path): The folder; it is created.
         sources (Sequence[Source]): The inputs.
-        kind (str, optional): Format of all results, see :func:`output_format`. Defaults to None: each that of its input.
+        kind (str, optional): Format of all results, see :func:`output_format`. Defaults to None: that of each input.
 
     Raises:
         FileExistsError: If a result would replace an input.
-        ValueError: For an unknown format.
+        ValueError: If the format is unknown.
     """
 
     def __init__(self, folder: str | Path, sources: Sequence[Source], kind: str | None = None):
@@ -153,7 +153,7 @@ class ResultFolder:
         self._used: set[str] = set()
         files = [source for source in sources if isinstance(source.given, str) and source.error is None]
         self._originals = Originals(str(source.given) for source in files)
-        # The ending alone tells the format here; what a file really is turns out when it is read.
+        # Only the extension tells the format here; the actual format is known when the file is read.
         for source in files:
             self._originals.check(self.folder / result_name(source.relative, self.kind or _format_by_name(source.relative)))
 
@@ -163,8 +163,8 @@ class ResultFolder:
         Args:
             source (Source): The input.
             pixels (np.ndarray): (H, W, 3), uint8 or uint16.
-            photo (Photo): The input as it was read.
-            below (str): Folder below that of the results, for other pictures than the result. Defaults to ''.
+            photo (Photo): The input as read.
+            below (str): Subfolder for pictures other than the result. Defaults to ''.
 
         Raises:
             FileExistsError, OSError, ValueError: If it would replace an input, or cannot be written.

@@ -1,4 +1,4 @@
-"""Pictures that show what was done: input and result side by side, and the semantic map with its legend."""
+"""Visualizations: input and result side by side, and the semantic map with its legend."""
 import colorsys
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ def side_by_side(image: np.ndarray, enhanced: np.ndarray) -> np.ndarray:
 
 
 def class_colors(count: int) -> list[tuple[int, int, int]]:
-    """Colors of classes: neighbors in the list are far apart on the color wheel."""
+    """Colors of classes: consecutive ones are far apart on the color wheel."""
     colors = []
     for index in range(count):
         red, green, blue = colorsys.hsv_to_rgb(index * GOLDEN_RATIO % 1, (0.85, 0.55)[index % 2], (1., 0.8, 0.9)[index % 3])
@@ -26,18 +26,18 @@ def class_colors(count: int) -> list[tuple[int, int, int]]:
 
 
 def semantic_overlay(image: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """A photo under the colors of what the knowledge bank sees in it, with a legend below of the classes that occur.
+    """A photo overlaid with the colors of its semantic map, with a legend of the classes that occur.
 
     Args:
         image (np.ndarray): uint8 (H, W, 3), RGB.
-        labels (np.ndarray): Class of every pixel (H, W), integers.
+        labels (np.ndarray): Label map (H, W), integers.
         classes (Sequence[str]): Their names.
 
     Returns:
         np.ndarray: uint8 (H + legend, W, 3), RGB; the most frequent class comes first.
     """
     colors = np.array(class_colors(len(classes)), np.uint8)
-    # A photo that is too dark to be seen would hide what the colors lie on: it is brightened to half of the range.
+    # A dark photo would be invisible under the colors: it is brightened to half of the range.
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = 128 / max(float(np.mean(gray)), 1.)
     base = cv2.convertScaleAbs(gray, alpha=max(scale, 1.))
@@ -49,7 +49,7 @@ def semantic_overlay(image: np.ndarray, labels: np.ndarray, classes: Sequence[st
 
 
 def _legend(width: int, entries: Sequence[tuple[str, np.ndarray]], shares: Sequence[float]) -> np.ndarray:
-    """Colored squares with the names and shares of classes, in as many rows as it takes."""
+    """Colored squares with the names and shares of classes, in as many rows as needed."""
     size = max(12, width // 45)
     font = ImageFont.load_default(size)
     texts = [f'{name} {share:.0%}' if share >= 0.01 else f'{name} <1%' for (name, _), share in zip(entries, shares)]

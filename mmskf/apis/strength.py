@@ -1,4 +1,4 @@
-"""How much of an enhancement is wanted: for the whole photo, or class by class of what is in it."""
+"""Strength of the enhancement: for the whole photo, or per semantic class."""
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -6,18 +6,18 @@ import numpy as np
 
 from mmskf.utils.image import linear_to_srgb, srgb_to_linear
 
-ROWS = 128  # blended at a time: what is in between takes many times the memory of the image
+ROWS = 128  # blended at a time: intermediate results take many times the memory of the image
 LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)
 FEATHER = 0.01  # of the shorter side
 
 
 def blend(image: np.ndarray, enhanced: np.ndarray, strength: float | np.ndarray) -> np.ndarray:
-    """Mixes a photo and its enhanced version in linear light, as if both were exposed one after the other.
+    """Blends a photo and its enhanced version in linear light, like two successive exposures.
 
     Args:
         image (np.ndarray): The photo, uint8 (H, W, 3), sRGB.
         enhanced (np.ndarray): (H, W, 3), sRGB, float32 in 0..255.
-        strength (float | np.ndarray): Share of the enhanced version in [0, 1], one or one a pixel (H, W).
+        strength (float | np.ndarray): Weight of the enhanced version in [0, 1], one for all pixels or one per pixel (H, W).
 
     Returns:
         np.ndarray: (H, W, 3), sRGB, float32 in 0..255.
@@ -40,22 +40,22 @@ def strength_map(labels: np.ndarray,
                  class_strength: Mapping[str, float],
                  strength: float = 1.,
                  feather: float = FEATHER) -> np.ndarray:
-    """The strength of every pixel, from the class that it belongs to; soft where classes meet.
+    """The strength of each pixel, according to its class; smooth between classes.
 
-    A Gaussian over the map of strengths is the sum of the strengths weighted by the feathered mask of each class.
+    A Gaussian filter over the map of strengths equals the sum of the strengths weighted by the feathered mask of each class.
 
     Args:
-        labels (np.ndarray): Class of every pixel (H, W), integers.
-        classes (Sequence[str]): Their names.
+        labels (np.ndarray): Label map (H, W), integers.
+        classes (Sequence[str]): Names of the classes.
         class_strength (Mapping[str, float]): Name -> strength in [0, 1].
-        strength (float): That of the other classes. Defaults to 1.
-        feather (float): Standard deviation of the Gaussian as a share of the shorter side. Defaults to 0.01.
+        strength (float): Strength of the other classes. Defaults to 1.
+        feather (float): Standard deviation of the Gaussian, as a fraction of the shorter side. Defaults to 0.01.
 
     Returns:
         np.ndarray: (H, W), float32.
 
     Raises:
-        ValueError: If there is no class of a name, or a strength is not in [0, 1].
+        ValueError: If a class is unknown, or a strength is not in [0, 1].
     """
     unknown = [name for name in class_strength if name not in classes]
     if unknown:
@@ -72,4 +72,4 @@ def strength_map(labels: np.ndarray,
 def check_strength(value: float) -> None:
     """Raises ValueError if a strength is not in [0, 1]."""
     if not 0 <= value <= 1:
-        raise ValueError(f'strength is {value!r}: expected a number from 0 (the photo as it is) to 1 (enhanced in full)')
+        raise ValueError(f'strength is {value!r}: expected a number from 0 (the unchanged photo) to 1 (fully enhanced)')

@@ -1,4 +1,4 @@
-"""Videos: a file in, a file out, frame by frame through PyAV; independent of what enhances a frame."""
+"""Enhances a video file frame by frame, with PyAV; works with any function that enhances a frame."""
 import os
 import signal
 import sys
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
 
 Enhance = Callable[[np.ndarray], np.ndarray]
 
-#: Endings of the files that are taken for videos.
+#: Extensions of the files that count as videos.
 VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
-# Of the files that are written: the encoder and its options, near to what the eye can tell from the original.
+# Output formats: the encoder and its options, close to visually lossless.
 H264 = ('libx264', dict(crf='18'))
 VP9 = ('libvpx-vp9', {'crf': '24', 'b': '0', 'row-mt': '1', 'cpu-used': '4'})
 ENCODERS = {'.mp4': H264, '.m4v': H264, '.mov': H264, '.mkv': H264, '.webm': VP9}
-# Transfer curves of HDR in FFmpeg's numbers (SMPTE 2084, ARIB STD-B67): 8-bit RGB of these is no sRGB.
+# Transfer curves of HDR in FFmpeg's numbers (SMPTE 2084, ARIB STD-B67): 8-bit RGB from these is not sRGB.
 HDR = {16: 'PQ', 18: 'HLG'}
 UNSPECIFIED = (0, 2)  # The matrix of RGB, and none.
-# How swscale converts colors (bicubic, full_chroma_int, full_chroma_inp, accurate_rnd): its default is fast, and leaves dark
-# frames, which have few levels, one level too dark.
+# Color conversion flags of swscale (bicubic, full_chroma_int, full_chroma_inp, accurate_rnd): its fast default makes dark frames,
+# which have few levels, one level too dark.
 CONVERSION = 1 << 2 | 1 << 13 | 1 << 14 | 1 << 18
-# A change of the input's brightness by this factor from one frame to the next is a cut or a lamp, and not smoothed.
+# A change of the input's brightness by this factor between two frames is a cut or a lamp, which is not smoothed.
 CUT = 1.3
 
 
 class Picture(NamedTuple):
-    """What the frames of a video have in common, which its stream does not say before one is decoded.
+    """Properties shared by the frames of a video, which are known only once a frame is decoded.
 
     Attributes:
-        width (int): As stored.
-        height (int): As stored.
-        turns (int): Quarter turns, counterclockwise, that make it upright.
+        width (int): Width as stored.
+        height (int): Height as stored.
+        turns (int): Counterclockwise quarter turns that make it upright.
         colors (dict): Matrix, range, primaries and transfer curve, in FFmpeg's numbers.
         pixel_aspect (Fraction, optional): Width of a pixel over its height.
     """
@@ -55,15 +55,15 @@ class Picture(NamedTuple):
 
     @property
     def matrix(self) -> int | None:
-        """For the conversion to RGB and back; None where FFmpeg's default is taken."""
+        """The matrix for the conversion to RGB and back; None for FFmpeg's default."""
         return self.colors['colorspace'] if self.colors['colorspace'] not in UNSPECIFIED else None
 
 
 class GainSmoother:
-    """Steadies the brightness of a video whose frames were enhanced one by one.
+    """Stabilizes the brightness of a video whose frames were enhanced one by one.
 
-    The gain of a frame is the mean of its result over that of the input. Its logarithm is smoothed by a first-order low-pass
-    filter, and the result is scaled to the smoothed gain. At a cut the filter starts anew.
+    The gain of a frame is the mean of its result divided by that of the input. Its logarithm is smoothed by a first-order
+    low-pass filter, and the result is scaled to the smoothed gain. The filter restarts at a cut.
 
     Args:
         seconds (float): Time constant of the filter.
@@ -81,17 +81,17 @@ class GainSmoother:
         self.time = 0.
 
     def __call__(self, image: np.ndarray, result: np.ndarray, time: float) -> np.ndarray:
-        """Brings the result of the next frame to the smoothed gain.
+        """Scales the result of the next frame to the smoothed gain.
 
         Args:
-            image (np.ndarray): Frame of the input, uint8 RGB (H, W, 3).
-            result (np.ndarray): The same, enhanced.
-            time (float): Of the frame, in seconds.
+            image (np.ndarray): Input frame, uint8 RGB (H, W, 3).
+            result (np.ndarray): The enhanced frame, likewise.
+            time (float): Time of the frame, in seconds.
 
         Returns:
             np.ndarray: uint8 RGB (H, W, 3).
         """
-        # Half a step of 8 bits keeps the logarithm of a black frame finite.
+        # Half an 8-bit step keeps the logarithm of a black frame finite.
         brightness, enhanced = (float(np.log(picture.mean() + 0.5)) for picture in (image, result))
         gain = enhanced - brightness
         if self.gain is None or abs(brightness - self.brightness) > np.log(CUT):
@@ -108,30 +108,30 @@ def enhance_video(source: str | Path,
                   show_progress: bool = True) -> int:
     """Enhances a video frame by frame.
 
-    Time stamps, variable frame rates included, audio, subtitles, chapters and metadata are kept; frames that the camera
-    marked as turned become upright. The video itself is encoded anew in 8 bits (H.264, in WebM VP9) with the color matrix and
-    range of the source. Of several video streams the best is taken.
+    Time stamps (including variable frame rates), audio, subtitles, chapters and metadata are kept; frames tagged as rotated
+    become upright. The video itself is re-encoded in 8 bits (H.264, in WebM VP9) with the color matrix and range of the source.
+    If there are several video streams, the best is used.
 
-    When an error at a later frame, Ctrl-C or SIGTERM ends the run early, the target holds all frames before and can be played.
+    If an error at a later frame, Ctrl-C or SIGTERM ends the run early, the target contains all previous frames and is playable.
 
     Args:
-        source (str | Path): File of the video.
-        target (str | Path): File to write, of a kind in ``ENCODERS``: its ending says which. Its folder is made; a file of
-            that name is replaced, but never the source.
+        source (str | Path): The video file.
+        target (str | Path): The file to write, in a format of ``ENCODERS`` given by its extension. Its folder is created; an
+            existing file is replaced, but never the source.
         enhance (callable): uint8 RGB (H, W, 3) -> the same.
-        smooth (float): Seconds over which the gain of brightness is smoothed, against flicker: see :class:`GainSmoother`.
-            Defaults to 0: not.
-        show_progress (bool): Defaults to True.
+        smooth (float): Time constant, in seconds, for smoothing the brightness gain against flicker: see :class:`GainSmoother`.
+            Defaults to 0: no smoothing.
+        show_progress (bool): Whether to show a progress bar. Defaults to True.
 
     Returns:
         int: Number of frames.
 
     Raises:
-        ImportError: Without PyAV.
-        FileNotFoundError: Without such a file.
-        OSError: If it is damaged or no video, or the target cannot be written.
-        ValueError: If the target is the source or of an unknown kind, the video is HDR, or has no frames; or if ``enhance``
-            returns anything but an image of the frame's size.
+        ImportError: If PyAV is not installed.
+        FileNotFoundError: If there is no such file.
+        OSError: If it is damaged or not a video, or the target cannot be written.
+        ValueError: If the target is the source or has an unknown format, the video is HDR, or has no frames; or if ``enhance``
+            does not return an image of the frame's size.
     """
     av = _pyav()
     source, target = Path(source), Path(target)
@@ -139,7 +139,7 @@ def enhance_video(source: str | Path,
     smoother = GainSmoother(smooth) if smooth else None
     picture = _look_at(av, source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f'.{os.getpid()}-{target.name}')  # An earlier result stays until there is a frame of the new one.
+    part = target.with_name(f'.{os.getpid()}-{target.name}')  # An earlier result is kept until the new one has a frame.
     done, time = 0, 0.
     try:
         with _open(av, source) as reader, av.open(str(part), 'w') as writer, _sigterm_exits():
@@ -177,7 +177,7 @@ def enhance_video(source: str | Path,
 
 @contextmanager
 def _sigterm_exits() -> Iterator[None]:
-    """SIGTERM raises SystemExit, as Ctrl-C raises KeyboardInterrupt, so that files are closed; in the main thread only."""
+    """Makes SIGTERM raise SystemExit, as Ctrl-C raises KeyboardInterrupt, so that files are closed; only in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -189,7 +189,7 @@ def _sigterm_exits() -> Iterator[None]:
 
 
 def video_suffix(source: str | Path) -> str:
-    """The ending for what becomes of a video: its own, or '.mkv', which takes any audio, where that kind is not written."""
+    """The extension for the result of a video: its own or, if that format is not written, '.mkv', which takes any audio."""
     suffix = Path(source).suffix.lower()
     return suffix if suffix in ENCODERS else '.mkv'
 
@@ -198,7 +198,7 @@ def _pyav() -> ModuleType:
     try:
         import av
     except ImportError as error:
-        raise ImportError('Videos are read and written by PyAV, which is not there: pip install "mmskf[video]"') from error
+        raise ImportError('Videos are read and written by PyAV, which is not installed: pip install "mmskf[video]"') from error
     return av
 
 
@@ -206,13 +206,13 @@ def _check_paths(source: Path, target: Path) -> None:
     if not source.is_file():
         raise FileNotFoundError(f'There is no video {source}')
     if target.suffix.lower() not in ENCODERS:
-        raise ValueError(f'{target} is of no kind of video that is written: choose {", ".join(ENCODERS)}')
+        raise ValueError(f'{target} has no supported video format: choose {", ".join(ENCODERS)}')
     if target.exists() and os.path.samefile(source, target):
         raise ValueError(f'{target} is the video itself, which is never replaced: choose another name or folder for the result')
 
 
 def _open(av: ModuleType, source: Path) -> Any:
-    # A damaged title is no reason to refuse a video.
+    # A damaged title is no reason to reject a video.
     return av.open(str(source), metadata_errors='ignore')
 
 
@@ -221,7 +221,7 @@ def _look_at(av: ModuleType, source: Path) -> Picture:
 
     Raises:
         OSError: If the file cannot be read.
-        ValueError: If it holds no video, or HDR.
+        ValueError: If it contains no video, or HDR.
     """
     try:
         with _open(av, source) as reader:
@@ -229,24 +229,25 @@ def _look_at(av: ModuleType, source: Path) -> Picture:
             frame = next(reader.decode(video), None) if video else None
             if frame is None:
                 found = 'frame that can be decoded' if video else 'video, but audio or data only'
-                raise ValueError(f'{source} holds no {found}')
+                raise ValueError(f'{source} contains no {found}')
             colors = {name: getattr(video.codec_context, name)
                       for name in ('colorspace', 'color_range', 'color_primaries', 'color_trc')}
             picture = Picture(frame.width, frame.height, round(frame.rotation / 90), colors, video.sample_aspect_ratio)
     except av.FFmpegError as error:
-        raise OSError(f'{source} cannot be read as a video ({error.strerror}): it is damaged, incomplete or no video') from error
+        raise OSError(
+            f'{source} cannot be read as a video ({error.strerror}): it is damaged, incomplete or not a video') from error
     if colors['color_trc'] in HDR:
-        raise ValueError(f'{source} is HDR ({HDR[colors["color_trc"]]}), and frames are enhanced as 8-bit sRGB: convert it to '
+        raise ValueError(f'{source} is HDR ({HDR[colors["color_trc"]]}), but frames are enhanced as 8-bit sRGB: convert it to '
                          'SDR first')
     return picture
 
 
 def _add_video(writer: Any, video: Any, picture: Picture, encoder: str, options: dict[str, str]) -> Any:
-    """The stream of the result: size, time base and colors of the source."""
+    """The output stream, with size, time base and colors of the source."""
     made = writer.add_stream(encoder, rate=video.guessed_rate, options=options)
     sideways = picture.turns % 2
     made.width, made.height = (picture.height, picture.width) if sideways else (picture.width, picture.height)
-    # Half as many colors as pixels, in each direction, are for even sizes only.
+    # Chroma subsampling by 2 requires even sizes.
     made.pix_fmt = 'yuv444p' if made.width % 2 or made.height % 2 else 'yuv420p'
     context = made.codec_context
     context.time_base = video.time_base
@@ -259,24 +260,24 @@ def _add_video(writer: Any, video: Any, picture: Picture, encoder: str, options:
 
 
 def _add_copies(reader: Any, writer: Any, target: Path) -> dict[int, Any]:
-    """The streams that are copied as they are: index in the source -> stream of the result.
+    """The streams that are copied unchanged: index in the source -> stream of the result.
 
     Raises:
-        ValueError: If the target's kind does not take one of them.
+        ValueError: If the target's format does not support one of them.
     """
     copies = {}
     for stream in reader.streams:
         if stream.type in ('audio', 'subtitle'):
             codec = stream.codec_context.name if stream.codec_context else 'unknown'
             if codec not in writer.supported_codecs:
-                raise ValueError(f'{target}: {target.suffix} takes no {stream.type} of the kind {codec}, which the video has: '
-                                 'choose .mkv, or the kind of the video')
+                raise ValueError(f'{target}: {target.suffix} does not support the {stream.type} codec {codec} of the video: '
+                                 'choose .mkv, or the format of the video')
             copies[stream.index] = writer.add_stream_from_template(stream)
     return copies
 
 
 def _demux(reader: Any, writer: Any, video: Any, copies: dict[int, Any]) -> Iterator['av.VideoFrame']:
-    """Yields the frames, and copies what lies between them."""
+    """Yields the frames, and copies the packets between them."""
     for packet in reader.demux(video, *(reader.streams[index] for index in copies)):
         if packet.stream.index == video.index:
             yield from packet.decode()
@@ -288,12 +289,12 @@ def _demux(reader: Any, writer: Any, video: Any, copies: dict[int, Any]) -> Iter
 def _checked(result: np.ndarray, image: np.ndarray) -> np.ndarray:
     if not isinstance(result, np.ndarray) or result.dtype != np.uint8 or result.shape != image.shape:
         found = f'{result.dtype} {result.shape}' if isinstance(result, np.ndarray) else type(result).__name__
-        raise ValueError(f'A frame, uint8 {image.shape}, was enhanced to {found}, expected the same kind and size')
+        raise ValueError(f'A frame, uint8 {image.shape}, was enhanced to {found}, expected the same type and size')
     return result
 
 
 def _to_frame(av: ModuleType, result: np.ndarray, frame: 'av.VideoFrame', picture: Picture, pix_fmt: str) -> 'av.VideoFrame':
-    """A frame for the encoder, with the time and the colors of the one that it came from."""
+    """A frame for the encoder, with the time and colors of its source frame."""
     rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(result), 'rgb24')
     made = rgb.reformat(format=pix_fmt, dst_colorspace=picture.matrix, dst_color_range=picture.colors['color_range'] or None,
                         interpolation=CONVERSION)

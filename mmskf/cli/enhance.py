@@ -1,4 +1,4 @@
-"""``mmskf enhance``: photos in, brighter photos out."""
+"""``mmskf enhance``: enhances photos."""
 import argparse
 import json
 import sys
@@ -17,8 +17,8 @@ EXAMPLES = '''examples:
   mmskf enhance Photos -o bright --class-strength sky=0.2 road=0.5
   mmskf enhance Photos -o bright --model drbn_skf_lol --weights drbn_skf.pth
 
-Names that begin with a dash go behind --, as in: mmskf enhance -o bright -- -night.jpg
-The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do
+Names that begin with a dash go after --, as in: mmskf enhance -o bright -- -night.jpg
+The exit code is 0 if everything succeeded, 1 if some photos failed (they are listed), 2 if there was nothing to do
 or the call was wrong.'''
 
 
@@ -26,7 +26,7 @@ def class_strength(text: str) -> tuple[str, float]:
     """CLASS=STRENGTH -> its two parts.
 
     Raises:
-        argparse.ArgumentTypeError: If it is of another form.
+        argparse.ArgumentTypeError: If it has another form.
     """
     name, _, value = text.rpartition('=')
     try:
@@ -36,45 +36,45 @@ def class_strength(text: str) -> tuple[str, float]:
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command."""
+    """Adds the subcommand."""
     parser = commands.add_parser('enhance', help='make photos bright', description=DESCRIPTION, epilog=EXAMPLES,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=run)
     parser.add_argument('inputs', nargs='+', metavar='INPUT', help='photos, folders of photos, or patterns')
-    parser.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; it is made')
+    parser.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; created if needed')
 
     look = parser.add_argument_group('how the results look')
     look.add_argument('--strength', type=float, default=1., metavar='0..1',
-                      help='how much of the enhancement: 0 is the photo as it was, 1 all of it (default: 1)')
+                      help='strength of the enhancement, from 0 (unchanged photo) to 1 (fully enhanced) (default: 1)')
     look.add_argument('--class-strength', nargs='+', type=class_strength, default=[], metavar='CLASS=0..1',
-                      help='another strength for what is in the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
-    look.add_argument('--model', help='which method (default: the one that comes with mmskf; "mmskf list" lists them)')
-    look.add_argument('--weights', metavar='FILE', help='what the model has learnt: its checkpoint, a file or URL')
+                      help='another strength for parts of the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
+    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them)')
+    look.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
 
     files = parser.add_argument_group('files')
     files.add_argument('--format', help='such as jpg, png, tiff, webp, avif (default: that of each photo)')
-    files.add_argument('--bits', type=int, choices=(8, 16), default=8, help='a color channel; 16 for png and tiff (default: 8)')
-    files.add_argument('--side-by-side', action='store_true', help='also OUT/side_by_side: each photo beside its result')
+    files.add_argument('--bits', type=int, choices=(8, 16), default=8, help='per color channel; 16 for png and tiff (default: 8)')
+    files.add_argument('--side-by-side', action='store_true', help='also OUT/side_by_side: each photo next to its result')
     files.add_argument('--semantic-map', action='store_true',
-                       help='also OUT/semantic_map: what the model sees in each photo, with a legend')
+                       help='also OUT/semantic_map: the semantic map of each photo, with a legend')
 
     machine = parser.add_argument_group('speed and memory')
-    machine.add_argument('--device', help='cpu, or cuda for the graphics card (default: a graphics card where there is one)')
+    machine.add_argument('--device', help='cpu, or cuda for the graphics card (default: a graphics card if available)')
     machine.add_argument('--amp', action='store_true', help='compute in half precision: faster on a graphics card')
     machine.add_argument('--batch-size', type=int, default=1, metavar='N',
-                         help='photos of one size that are enhanced at once (default: 1)')
+                         help='photos of the same size to enhance at once (default: 1)')
     machine.add_argument('--max-pixels', type=int, metavar='N',
-                         help='larger photos are enhanced in tiles of at most N pixels: a smaller N takes less memory (default: '
-                              'what suits the model; 0: never in tiles)')
+                         help='larger photos are enhanced in tiles of at most N pixels: a smaller N needs less memory (default: '
+                              "the model's own limit; 0: no tiles)")
     machine.add_argument('--pixel-limit', type=int, metavar='N',
-                         help='do not read files of more pixels, which might be made to fill the memory (default: 268,435,456; '
-                              '0: no limit)')
-    machine.add_argument('--bank', metavar='CONFIG', help='the network that tells what is in a photo, for --class-strength and '
+                         help='do not read files with more pixels, which could be designed to exhaust the memory (default: '
+                              '268,435,456; 0: no limit)')
+    machine.add_argument('--bank', metavar='CONFIG', help='the network that segments photos, for --class-strength and '
                                                           "--semantic-map (default: the model's own, or the one in mmskf)")
 
-    report = parser.add_argument_group('what is told')
+    report = parser.add_argument_group('output')
     report.add_argument('--fail-fast', action='store_true', help='stop at the first photo that fails')
-    report.add_argument('--json', action='store_true', help='print what was done as JSON, for scripts')
+    report.add_argument('--json', action='store_true', help='print a report as JSON, for scripts')
     report.add_argument('--quiet', action='store_true', help='no progress bar')
 
 
@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
 
     sources, notes = find_photos(args.inputs, args.out)
     if all(source.error is not None for source in sources):
-        # Before the model is built, which takes seconds.
+        # Checked before the model is built, which takes seconds.
         for message in [*notes, *(str(source.error) for source in sources), 'There is nothing to enhance']:
             print(f'mmskf: {message}', file=sys.stderr)
         if args.json:
@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(report(args.model or DEFAULT_MODEL, args.out, done, failed)))
     else:
         print(f'{len(done)} of {len(sources)} photos enhanced: {printable(args.out)}'
-              + (' (stopped at the first that failed)' if stopped else ''))
+              + (' (stopped at the first failure)' if stopped else ''))
     return 1 if failed else 0
 
 

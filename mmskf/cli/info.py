@@ -3,11 +3,11 @@ import argparse
 import json
 from typing import Any, cast
 
-DESCRIPTION = 'Tells what a model is, what it needs, and which classes its knowledge bank tells apart.'
+DESCRIPTION = 'Describes a model, what it needs, and the classes of its knowledge bank.'
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command."""
+    """Adds the subcommand."""
     parser = commands.add_parser('info', help='what a model is and needs', description=DESCRIPTION)
     parser.set_defaults(run=run)
     parser.add_argument('model', metavar='MODEL', help='a name of "mmskf list", or a config')
@@ -15,7 +15,7 @@ def add_parser(commands: Any) -> None:
 
 
 def facts(name: str) -> dict[str, Any]:
-    """What is known of a model, by headings."""
+    """Facts about a model, by headings."""
     from mmskf.apis import find_config, init_model
     from mmskf.apis.config import model_index
     from mmskf.apis.inferencer import DEFAULT_BANK
@@ -38,7 +38,7 @@ def facts(name: str) -> dict[str, Any]:
         found['of these in SE modules'] = se
     found['in tiles from'] = f'{generator.max_pixels:,} pixels' if generator.max_pixels else 'never'
     bank = getattr(model, 'skb', None)
-    found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} tells what is in a photo'
+    found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} segments photos'
     if bank is not None:
         found['classes'] = class_names(bank)
     for result in (indexed or {}).get('Results', []):

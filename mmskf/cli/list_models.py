@@ -1,25 +1,25 @@
-"""``mmskf list``: the models there are."""
+"""``mmskf list``: the available models."""
 import argparse
 import fnmatch
 import json
 import sys
 from typing import Any
 
-DESCRIPTION = '''Lists the models. Those that need no weights work at once; the others need a checkpoint, which "mmskf enhance" is
-given with --weights.'''
+DESCRIPTION = '''Lists the models. Those that need no weights work immediately; the others need a checkpoint, given to
+"mmskf enhance" as --weights.'''
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command."""
-    parser = commands.add_parser('list', help='the models there are', description=DESCRIPTION,
+    """Adds the subcommand."""
+    parser = commands.add_parser('list', help='the available models', description=DESCRIPTION,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=run)
-    parser.add_argument('pattern', nargs='?', default='*', help='only models of such names, such as "drbn*"')
+    parser.add_argument('pattern', nargs='?', default='*', help='only models with matching names, such as "drbn*"')
     parser.add_argument('--json', action='store_true', help='print them as JSON, for scripts')
 
 
 def weights_of(model: dict) -> str:
-    """What a model of the index needs before it can be used: nothing, its checkpoint, or one that the user has."""
+    """What a model in the index needs before it can be used: nothing, its checkpoint, or one of the user's."""
     if not model['Metadata'].get('Parameters'):
         return 'none needed'
     return model.get('Weights') or 'to be given'
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     models: list[dict] = sorted((model for model in model_index() if fnmatch.fnmatch(model['Name'], args.pattern)),
                                 key=lambda model: model['Name'])
     if not models:
-        print(f'mmskf: no model is called {args.pattern!r}', file=sys.stderr)
+        print(f'mmskf: no model is named {args.pattern!r}', file=sys.stderr)
         return 2
     if args.json:
         print(json.dumps([dict(name=model['Name'], method=model['Metadata']['Model'],

@@ -1,4 +1,4 @@
-"""The command ``mmskf``: its sub-commands, and what they have in common."""
+"""The command ``mmskf``: its subcommands, and what they share."""
 import argparse
 import logging
 import sys
@@ -18,18 +18,18 @@ DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 DESCRIPTION = 'Makes dark photos bright.'
 EXAMPLES = '''examples:
   mmskf enhance night.jpg -o bright              one photo; the result is bright/night.jpg
-  mmskf enhance Photos -o bright                 a folder with all folders in it
+  mmskf enhance Photos -o bright                 a folder with its subfolders
   mmskf enhance Photos -o bright --strength 0.7  a milder result
-  mmskf list                                     the models there are
+  mmskf list                                     the available models
   mmskf score bright                             how natural the results look, as a number
 
 "mmskf enhance --help" explains all settings. Your photos themselves are never changed.
-The exit code is 0 if all was done, 1 if some photos failed (they are named), 2 if there was nothing to do
+The exit code is 0 if everything succeeded, 1 if some photos failed (they are listed), 2 if there was nothing to do
 or the call was wrong.'''
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command and all its sub-commands."""
+    """The parser of the command and all its subcommands."""
     parser = argparse.ArgumentParser(prog='mmskf', description=DESCRIPTION, epilog=EXAMPLES,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--version', action='version', version=f'mmskf {__version__}')
@@ -46,7 +46,7 @@ def main(args: list[str] | None = None) -> int:
         args (list[str], optional): Arguments. Defaults to None: those of the process.
 
     Returns:
-        int: Exit code: 0 if all was done, 1 if some photos failed, 2 for a wrong call or nothing to do.
+        int: Exit code: 0 if everything succeeded, 1 if some photos failed, 2 for a wrong call or nothing to do.
     """
     parsed = build_parser().parse_args(args)
     run: Callable[[argparse.Namespace], int] = parsed.run
@@ -71,13 +71,13 @@ def main(args: list[str] | None = None) -> int:
 
 def _say_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
                  line: str | None = None) -> None:
-    """Warnings for the user in one line; those for programmers are left out."""
+    """Prints warnings for users in one line, and drops those for programmers."""
     if issubclass(category, UserWarning):
         print(f'mmskf: {message}', file=sys.stderr)
 
 
 def _log_to_stderr() -> list[tuple]:
-    """What is logged is for people: it goes where it does not mix with results. Returns what it was before."""
+    """Sends log messages, which are for people, where they do not mix with results. Returns the previous settings."""
     logger = MMLogger.get_current_instance()
     handlers = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
     before = [(handler, handler.stream, handler.formatter) for handler in handlers]

@@ -1,4 +1,4 @@
-"""``mmskf score``: how good images are, with and without references."""
+"""``mmskf score``: image quality, with and without references."""
 import argparse
 import csv
 import json
@@ -12,24 +12,24 @@ from rich.progress import track
 
 DESCRIPTION = '''Scores images. Without references: NIQE, how natural an image looks (lower is better). With references, the same
 scenes in good light: also PSNR and SSIM (higher is better) and LPIPS (lower is better; it needs the weights of AlexNet, see
-docs/metrics.md). An image and its reference have the same name, but for the ending, in the same folder below
+docs/metrics.md). An image and its reference have the same name, except for the extension, in the same subfolder of
 IMAGES and REFERENCES.'''
 Scores = dict[str, float | None]
 
 
 def add_parser(commands: Any) -> None:
-    """Adds the sub-command."""
-    parser = commands.add_parser('score', help='how good images are', description=DESCRIPTION,
+    """Adds the subcommand."""
+    parser = commands.add_parser('score', help='image quality', description=DESCRIPTION,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=run)
     parser.add_argument('images', metavar='IMAGES', help='an image, or a folder of images')
-    parser.add_argument('--reference', metavar='REFERENCES', help='the reference, or the folder of references')
+    parser.add_argument('--reference', metavar='REFERENCES', help='the reference image, or a folder of references')
     parser.add_argument('--out', metavar='FILE.csv', help='also write the scores of every image to this file')
     parser.add_argument('--json', action='store_true', help='print the scores of every image as JSON, for scripts')
 
 
 def pairs(images: str, references: str | None) -> tuple[list[tuple[Path, Path | None]], list[str]]:
-    """Images with their references, and what is wrong with those that have none.
+    """Images with their references, and a message for each image without one.
 
     Raises:
         FileNotFoundError: If there is no image, or no such file.
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             gt = None if reference is None else decode_image(reference.read_bytes(), str(reference))
             if gt is not None and gt.shape != image.shape:
                 raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, its reference {reference} is '
-                                 f'{gt.shape[1]}x{gt.shape[0]}: they have to be of one size')
+                                 f'{gt.shape[1]}x{gt.shape[0]}: they must have the same size')
             rows.append((str(path), {metric.metric: metric.measure(image, gt) for metric in metrics}))
         except (OSError, ValueError) as error:
             failed.append(str(error))

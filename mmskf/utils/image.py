@@ -1,19 +1,18 @@
-"""Images at the borders of mmskf: color order, range and 8 bits; the table of all steps stands in docs/images.md.
+"""Image conversions at the boundaries of mmskf: color order, range and 8 bits; docs/images.md has a table of all steps.
 
-Inside the models an image is a tensor (N, 3, H, W), RGB in [0, 1]. What mmagic hands to metrics, hooks and visualizers is a
-tensor (3, H, W), BGR in 0..255; files, arrays of users and metrics have arrays (H, W, 3), RGB in 0..255.
+Inside the models an image is a tensor (N, 3, H, W), RGB in [0, 1]. mmagic passes tensors (3, H, W), BGR in 0..255, to metrics,
+hooks and visualizers; files, users' arrays and metrics use arrays (H, W, 3), RGB in 0..255.
 """
-
 import numpy as np
 import torch
 from torch import Tensor
 
 LOG_OFFSET = 1e-3
-FLOAT_SLACK = 1e-3  # What rounding and resizing leave outside of [0, 1].
+FLOAT_SLACK = 1e-3  # Rounding and resizing may exceed [0, 1] by this much.
 
 
 def to_float_rgb(image: Tensor) -> np.ndarray:
-    """mmagic's image of a data sample as an array, with its values as they are.
+    """mmagic's image of a data sample as an array, with unchanged values.
 
     Args:
         image (Tensor): (3, H, W), BGR, 0..255, any dtype and device.
@@ -25,25 +24,25 @@ def to_float_rgb(image: Tensor) -> np.ndarray:
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
-    """Rounds and clips an array with values 0..255 to uint8: what a saved PNG holds."""
+    """Rounds and clips an array with values 0..255 to uint8, as in a saved PNG."""
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def to_8bit(array: np.ndarray, name: str) -> np.ndarray:
-    """Turns the numbers of an image into 8 bits.
+    """Converts the values of an image to 8 bits.
 
-    Of 16 bits the high byte is kept, so that an 8-bit image stored with 16 bits (v * 257) comes back as it was; floats are
-    taken for 0..1 and rounded.
+    Of 16 bits the high byte is kept, so that an 8-bit image stored with 16 bits (v * 257) is restored exactly; floats are
+    interpreted as 0..1 and rounded.
 
     Args:
         array (np.ndarray): uint8, uint16, or float in [0, 1].
-        name (str): What it is, for the error.
+        name (str): Its name, for the error.
 
     Returns:
         np.ndarray: uint8, of the same shape.
 
     Raises:
-        ValueError: For other numbers.
+        ValueError: If it has other values.
     """
     if array.dtype == np.uint8:
         return array
@@ -57,19 +56,19 @@ def to_8bit(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
-    """Turns an image array of any common kind into 8-bit RGB.
+    """Converts an image array in any common format to 8-bit RGB.
 
-    Gray is spread over three channels; alpha is dropped without blending. For the numbers see :func:`to_8bit`.
+    Gray is replicated over three channels; alpha is dropped without blending. For the values see :func:`to_8bit`.
 
     Args:
         array (np.ndarray): (H, W), or (H, W, C) with C = 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha).
-        name (str): What it is, for the error.
+        name (str): Its name, for the error.
 
     Returns:
         np.ndarray: uint8 (H, W, 3), RGB.
 
     Raises:
-        ValueError: For other shapes or kinds of numbers.
+        ValueError: If it has another shape or other values.
     """
     if array.ndim == 2:
         array = array[..., None]
@@ -80,7 +79,7 @@ def to_rgb8(array: np.ndarray, name: str) -> np.ndarray:
 
 
 def alpha_of(array: np.ndarray, name: str) -> np.ndarray | None:
-    """The alpha channel of an array that :func:`to_rgb8` takes: uint8 (H, W), or None where it has none."""
+    """The alpha channel of an array for :func:`to_rgb8`: uint8 (H, W), or None if it has none."""
     return to_8bit(array[..., -1], name) if array.ndim == 3 and array.shape[2] in (2, 4) else None
 
 
@@ -101,7 +100,7 @@ def swap_rgb(images: Tensor) -> Tensor:
 
 
 def from_mmagic(images: Tensor) -> Tensor:
-    """What mmagic's preprocessor leaves of images in testing, BGR in 0..255, as the models have it: RGB in [0, 1]."""
+    """Images from mmagic's preprocessor in testing, BGR in 0..255, in the models' format: RGB in [0, 1]."""
     return swap_rgb(images) / 255
 
 
@@ -111,5 +110,5 @@ def to_mmagic(images: Tensor) -> Tensor:
 
 
 def log_image(image: Tensor) -> Tensor:
-    """An image in [0, 1] in the logarithmic domain, as LLFlow and its knowledge bank see it: log(max(x + 1e-3, 1e-3))."""
+    """An image in [0, 1] in the log domain, as LLFlow and its knowledge bank see it: log(max(x + 1e-3, 1e-3))."""
     return torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))

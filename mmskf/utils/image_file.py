@@ -1,4 +1,4 @@
-"""One image file: how it becomes 8-bit sRGB, and how a result is written like the file that it comes from."""
+"""Reads an image file as 8-bit sRGB, and writes a result in the format of its input."""
 import io
 import struct
 import threading
@@ -19,36 +19,36 @@ from .files import atomic_open
 from .image import alpha_of, to_8bit, to_rgb8
 from .image_folder import FORMATS, RAW_ADVICE
 
-#: Pixels of the largest image that is read, unless another limit is given: 16384 x 16384.
+#: Maximum pixels of an image to be read, unless another limit is given: 16384 x 16384.
 PIXEL_LIMIT = 2**28
-DAMAGED = 'the file is damaged or incomplete; copy it again from where it came, or take it out'
+DAMAGED = 'the file is damaged or incomplete; copy it again from its source, or remove it'
 HEIF_BRANDS = (b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1')
-# How files begin, in lower case, that are none of the formats read here, whatever their names say.
+# First bytes, in lower case, of files in unsupported formats, whatever their names say.
 STRANGERS = ((b'%pdf', 'a PDF document'), (b'%!ps', 'a PostScript document'), (b'<!doctype html', 'a web page'),
              (b'<html', 'a web page'), (b'<svg', 'a drawing (SVG)'), (b'<?xml', 'an XML document'),
              (b'pk\x03\x04', 'an archive (ZIP)'), (b'\xff\x0a', 'JPEG XL'), (b'\x00\x00\x00\x0cjxl ', 'JPEG XL'),
              (b'fujifilmccd-raw', RAW_ADVICE))
 RAW_PHOTOMETRICS = (32803, 34892)  # color filter array, linear raw
 TAG_SUBFILE, TAG_PHOTOMETRIC, TAG_ORIENTATION, TAG_SUBIFDS, TAG_ICC, TAG_DNG = 254, 262, 274, 330, 34675, 50706
-# Tags of TIFF that say how its pixels are stored, and what no longer holds of a result: EXIF is written without them.
+# TIFF tags that describe how the pixels are stored, or that do not apply to a result: EXIF is written without them.
 STORAGE_TAGS = {
     *range(254, 260), 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 280, 281, 284, 288, 289, 290, 291, 292, 293, 297, 301,
     317, 318, 319, 320, *range(321, 333), *range(338, 350), *range(512, 522), 529, 530, 531, 532, 700, 33723, 34377, 34675,
     37724, 50341, 50706, 50707
 }
 MAKER_NOTE, PIXEL_WIDTH, PIXEL_HEIGHT = 0x927c, 0xa002, 0xa003
-EXIF_LIMIT = 65533  # bytes, what a segment of a JPEG holds
+EXIF_LIMIT = 65533  # bytes, the size of a JPEG segment
 _pillow = threading.RLock()
 
 
 class OutputFormat(NamedTuple):
-    """How results are written in a format of Pillow's.
+    """How results are written in one of Pillow's formats.
 
     Attributes:
-        endings (tuple[str]): Those that a file may have; the first is given where that of the input is none of them.
-        options (dict): For Pillow.
-        alpha (bool): It holds an alpha channel.
-        metadata (bool): It holds EXIF and a color profile.
+        endings (tuple[str]): Allowed file extensions; the first is used if that of the input is none of them.
+        options (dict): Options for Pillow.
+        alpha (bool): Whether it supports an alpha channel.
+        metadata (bool): Whether it supports EXIF and a color profile.
     """
     endings: tuple[str, ...]
     options: Mapping[str, Any] = {}
@@ -59,7 +59,7 @@ class OutputFormat(NamedTuple):
 OUTPUT_FORMATS: dict[str, OutputFormat] = {
     'PNG': OutputFormat(('.png', )),
     'JPEG': OutputFormat(('.jpg', '.jpeg', '.jpe', '.jfif'), dict(quality=95, subsampling=0), alpha=False),
-    'TIFF': OutputFormat(('.tif', '.tiff')),  # Without compression: with it Pillow loses parts of EXIF.
+    'TIFF': OutputFormat(('.tif', '.tiff')),  # Without compression, with which Pillow loses parts of EXIF.
     'WEBP': OutputFormat(('.webp', ), dict(quality=95)),
     'AVIF': OutputFormat(('.avif', ), dict(quality=90)),
     'HEIF': OutputFormat(('.heic', '.heif', '.hif'), dict(quality=90)),
@@ -68,22 +68,22 @@ OUTPUT_FORMATS: dict[str, OutputFormat] = {
     'PPM': OutputFormat(('.ppm', '.pnm'), alpha=False, metadata=False),
     'TGA': OutputFormat(('.tga', ), metadata=False),
 }
-# Others of their kind, and what people call them.
+# Related formats, and common names.
 ALIASES = {'MPO': 'JPEG', 'DIB': 'BMP', 'JPG': 'JPEG', 'TIF': 'TIFF', 'HEIC': 'HEIF', 'JP2': 'JPEG2000'}
 DEEP_FORMATS = ('PNG', 'TIFF')
 
 
 @dataclass
 class Photo:
-    """An image as it was read, with what a result that is written like it needs to know.
+    """An image as read, with the information needed to write a result like it.
 
     Attributes:
         pixels (np.ndarray): uint8 (H, W, 3), sRGB, upright.
         alpha (np.ndarray, optional): uint8 (H, W).
         format (str, optional): Pillow's name of the format of the file; None for an array.
-        exif (bytes): EXIF without the orientation and what only says how the file stores its pixels.
-        has_profile (bool): The file had a color profile: a result gets that of sRGB.
-        notes (list[str]): What was done that its owner may not expect.
+        exif (bytes): EXIF without the orientation and without tags about the storage of the pixels.
+        has_profile (bool): Whether the file had a color profile: if so, a result gets that of sRGB.
+        notes (list[str]): Messages about what its owner may not expect.
     """
     pixels: np.ndarray
     alpha: np.ndarray | None = None
@@ -94,21 +94,21 @@ class Photo:
 
 
 def photo_of_array(array: np.ndarray, name: str) -> Photo:
-    """An array by the same rules as a file, see :func:`~mmskf.utils.image.to_rgb8`.
+    """Converts an array by the same rules as a file, see :func:`~mmskf.utils.image.to_rgb8`.
 
     Raises:
-        ValueError: If it is no image.
+        ValueError: If it is not an image.
     """
-    return Photo(np.array(to_rgb8(array, name)), alpha_of(array, name))  # a copy: pipelines may write into it
+    return Photo(np.array(to_rgb8(array, name)), alpha_of(array, name))  # a copy, since pipelines may modify it
 
 
 def read_photo(content: bytes, name: str, pixel_limit: int | None = PIXEL_LIMIT) -> Photo:
-    """Decodes an image file of any common kind.
+    """Decodes an image file in any common format.
 
-    Pillow decodes, not OpenCV: it refuses a truncated file in every version, where OpenCV, depending on its version, fills
-    the missing part with gray. TIFFs that Pillow does not know (RGB floats) are decoded by tifffile, HEIC by pillow-heif where
-    that is installed. An orientation in EXIF is applied, and colors are converted from the file's profile to sRGB; of a TIFF of
-    several pages the largest is taken. Gray, 16 bits and floats: :func:`~mmskf.utils.image.to_rgb8`.
+    Pillow decodes, not OpenCV: every version of Pillow rejects truncated files, while OpenCV, depending on its version, fills the
+    missing part with gray. TIFFs that Pillow does not support (RGB floats) are decoded by tifffile, HEIC by pillow-heif if it is
+    installed. An EXIF orientation is applied, and colors are converted from the file's profile to sRGB; from a multi-page TIFF
+    the largest page is used. For gray, 16 bits and floats see :func:`~mmskf.utils.image.to_rgb8`.
 
     Args:
         content (bytes): The file.
@@ -116,8 +116,8 @@ def read_photo(content: bytes, name: str, pixel_limit: int | None = PIXEL_LIMIT)
         pixel_limit (int, optional): A file with more pixels is not decoded. Defaults to 2^28; None: no limit.
 
     Raises:
-        OSError: If the file is damaged, truncated, or no image.
-        ValueError: If it is an image that is not taken: too large, a raw file, or of other numbers.
+        OSError: If the file is damaged, truncated, or not an image.
+        ValueError: If the image is not supported: too large, a raw file, or with other values.
     """
     formats = [*FORMATS, *(['HEIF'] if _register_heif() else [])]
     try:
@@ -131,19 +131,19 @@ def read_photo(content: bytes, name: str, pixel_limit: int | None = PIXEL_LIMIT)
         _check_size(image.size, name, pixel_limit)
         try:
             if image.format == 'PNG':
-                # Pillow does not compare the checksums of the pixels, and makes other ones of damaged ones.
+                # Pillow does not verify the checksums of the pixels, and decodes damaged ones to others.
                 Image.open(io.BytesIO(content), formats=['PNG']).verify()
             notes = _choose_picture(image, name, pixel_limit)
             image.load()
         except RefusedImageError:
             raise
-        except Exception as error:  # Pillow's decoders each raise their own.
+        except Exception as error:  # Each of Pillow's decoders raises its own.
             raise _unreadable(content, name, error) from error
         return _from_pillow(image, name, notes)
 
 
 class RefusedImageError(ValueError):
-    """A sound file that is not taken; the message says why and what to do."""
+    """An intact file that is not supported; the message says why and what to do."""
 
 
 def _register_heif() -> bool:
@@ -157,12 +157,12 @@ def _register_heif() -> bool:
 
 @contextmanager
 def _pillow_limit(limit: int | None) -> Iterator[None]:
-    """Sets Pillow's limit, a global, for a while: it also guards against files that say one size and hold another."""
+    """Sets Pillow's global limit temporarily: it also guards against files whose header gives the wrong size."""
     with _pillow:
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None if limit is None else -(-limit // 2)
         try:
             with warnings.catch_warnings():
-                # Pillow warns from the number on that is set, and refuses twice of that. Its other warnings are of damaged EXIF.
+                # Pillow warns above the limit, and refuses above twice the limit. Its other warnings are about damaged EXIF.
                 warnings.simplefilter('ignore')
                 yield
         finally:
@@ -179,13 +179,13 @@ def _check_size(size: tuple[int, int], name: str, pixel_limit: int | None) -> No
 
 
 def _unreadable(content: bytes, name: str, error: Exception) -> OSError:
-    """What to say of a file that could not be decoded."""
+    """The error for a file that could not be decoded."""
     start = content[:32].lower().lstrip()
     known = next((kind for magic, kind in STRANGERS if start.startswith(magic)), None)
     if content[4:8] == b'ftyp':
         brands = [content[at:at + 4] for at in range(8, 64, 4)]
         if any(brand in HEIF_BRANDS for brand in brands) and not _register_heif():
-            return OSError(f'{name} is a HEIC photo, which takes one more package to read: pip install pillow-heif')
+            return OSError(f'{name} is a HEIC photo, which needs one more package to read: pip install pillow-heif')
         if brands[0] in (b'crx ', ):
             known = RAW_ADVICE
         elif brands[0][:3] in (b'qt ', b'iso', b'mp4', b'M4V', b'3gp'):
@@ -197,14 +197,14 @@ def _unreadable(content: bytes, name: str, error: Exception) -> OSError:
 
 
 def _refuse_raw(tags: Mapping[int, Any], name: str) -> None:
-    """Refuses what a camera writes as TIFF: the picture in it that is readable is a small preview."""
+    """Rejects raw files in TIFF format: the only readable image in them is a small preview."""
     preview = bool(tags.get(TAG_SUBFILE, 0)) and TAG_SUBIFDS in tags
     if TAG_DNG in tags or preview or tags.get(TAG_PHOTOMETRIC) in RAW_PHOTOMETRICS:
         raise RefusedImageError(f'{name} is {RAW_ADVICE}')
 
 
 def _choose_picture(image: Image.Image, name: str, pixel_limit: int | None) -> list[str]:
-    """Turns to the picture of a file that is taken; returns what is to be said of the others."""
+    """Selects the image to use from a file; returns notes about the others."""
     count = getattr(image, 'n_frames', 1)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         sizes = []
@@ -225,7 +225,7 @@ def _from_pillow(image: Image.Image, name: str, notes: list[str]) -> Photo:
     try:
         ImageOps.exif_transpose(image, in_place=True)
         exif = _exif_to_keep(image)
-    except Exception:  # Whatever is wrong with EXIF, the picture itself is sound.
+    except Exception:  # Whatever is wrong with EXIF, the image itself is intact.
         notes.append(f'The EXIF data of {name} are damaged: an orientation in it is not applied, and results do not have it')
         exif = b''
     alpha = None
@@ -235,12 +235,12 @@ def _from_pillow(image: Image.Image, name: str, notes: list[str]) -> Photo:
         image = image.convert('RGB')
     if image.mode[0] in 'IF':
         array = np.asarray(image)
-        if image.mode == 'I' and kind in ('PNG', 'PPM'):  # 16 bits, as these formats have them in older versions of Pillow
+        if image.mode == 'I' and kind in ('PNG', 'PPM'):  # 16 bits, as older versions of Pillow read these formats
             array = array.astype(np.uint16)
         image = Image.fromarray(to_8bit(array, name))
     if profile or image.mode == 'LAB':
         image = _to_srgb(image, profile, name, notes)
-    # A copy, since flips work in place and the memory of a picture of Pillow is read-only.
+    # A copy, since flips work in place and the memory of a Pillow image is read-only.
     return Photo(np.array(image.convert('RGB')), alpha, kind, exif, bool(profile), notes)
 
 
@@ -263,7 +263,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None, name: str, notes: list[s
 
 
 def _exif_to_keep(image: Image.Image) -> bytes:
-    """EXIF of an upright image as a result has it: without what says how this file stores its pixels."""
+    """The EXIF of an upright image for its result: without tags about how this file stores its pixels."""
     given, kept = image.getexif(), Image.Exif()
     for tag, value in given.items():
         if tag not in STORAGE_TAGS and tag not in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop):
@@ -281,7 +281,7 @@ def _exif_to_keep(image: Image.Image) -> bytes:
 
 
 def _read_by_tifffile(content: bytes, name: str, pixel_limit: int | None) -> Photo:
-    """A TIFF of a kind that Pillow does not know."""
+    """Reads a TIFF that Pillow does not support."""
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)] or [file.pages.first]
@@ -291,7 +291,7 @@ def _read_by_tifffile(content: bytes, name: str, pixel_limit: int | None) -> Pho
             _check_size((page.imagewidth, page.imagelength), name, pixel_limit)
             if page.photometric not in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.MINISBLACK):
                 colors = tifffile.PHOTOMETRIC(page.photometric).name
-                raise RefusedImageError(f'{name} has colors of a kind that is not taken ({colors}): save it as RGB')
+                raise RefusedImageError(f'{name} has an unsupported color type ({colors}): save it as RGB')
             array, axes, profile = page.asarray(), page.axes, page.tags.valueof(TAG_ICC)
             count = len(pages)
     except RefusedImageError:
@@ -309,10 +309,10 @@ def _read_by_tifffile(content: bytes, name: str, pixel_limit: int | None) -> Pho
 
 
 def output_format(name: str) -> str:
-    """Pillow's name of a format that results can be written in, given by any of its names ('jpg', 'JPEG', '.tif').
+    """Pillow's name of an output format, given any of its names ('jpg', 'JPEG', '.tif').
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If there is no such output format.
     """
     kind = name.upper().lstrip('.')
     kind = ALIASES.get(kind, kind)
@@ -323,30 +323,30 @@ def output_format(name: str) -> str:
 
 
 def format_like(photo: Photo) -> str:
-    """The format of a result that is written like its input; PNG for those that nobody would choose for a photo, like GIF."""
+    """The format for a result like its input; PNG instead of formats that are not meant for photos, like GIF."""
     writable = photo.format in OUTPUT_FORMATS and (photo.format != 'HEIF' or _register_heif())
     return photo.format if writable and photo.format else 'PNG'
 
 
 def result_name(name: str, kind: str) -> str:
-    """The name of a result: that of its input, with another ending where that does not fit the format."""
+    """The name of a result: that of its input, with another extension if that does not match the format."""
     path = Path(name)
     endings = OUTPUT_FORMATS[kind].endings
     return name if path.suffix.lower() in endings else str(path.with_suffix('')) + endings[0]
 
 
 def write_photo(path: str | Path, pixels: np.ndarray, like: Photo, kind: str | None = None) -> None:
-    """Writes a result, whole or not at all: with the alpha channel, EXIF and, where that had one, a profile (sRGB) of its input.
+    """Writes a result, completely or not at all, with its input's alpha channel, EXIF and, if that had a profile, one for sRGB.
 
     Args:
-        path (str | Path): The file; folders are made.
+        path (str | Path): The file; folders are created.
         pixels (np.ndarray): (H, W, 3), sRGB; uint8, or uint16 for 'PNG' and 'TIFF'.
         like (Photo): The input.
         kind (str, optional): Pillow's name of the format. Defaults to None: :func:`format_like`.
 
     Raises:
         OSError: If it cannot be written.
-        ValueError: If the format cannot hold such an image.
+        ValueError: If the format does not support such an image.
     """
     kind = kind or format_like(like)
     form = OUTPUT_FORMATS[kind]
@@ -366,7 +366,7 @@ def write_photo(path: str | Path, pixels: np.ndarray, like: Photo, kind: str | N
             buffer = io.BytesIO()
             image.save(buffer, kind, **options)
             content = buffer.getvalue()
-    except Exception as error:  # Encoders each raise their own.
+    except Exception as error:  # Each encoder raises its own.
         height, width = pixels.shape[:2]
         raise ValueError(f'{path}: {width}x{height} pixels cannot be written as {kind} ({error}); choose another format, such as '
                          'png') from error
@@ -375,9 +375,9 @@ def write_photo(path: str | Path, pixels: np.ndarray, like: Photo, kind: str | N
 
 
 def _encode_16_bits(pixels: np.ndarray, alpha: np.ndarray | None, kind: str, exif: bytes, profile: bytes | None) -> bytes:
-    """Pillow has no colors of 16 bits: OpenCV encodes PNG, tifffile TIFF (which has no way to write EXIF)."""
+    """Pillow does not support 16-bit colors: OpenCV encodes PNG, tifffile TIFF (which cannot write EXIF)."""
     if kind not in DEEP_FORMATS:
-        raise ValueError('16 bits a channel need the format png or tiff')
+        raise ValueError('16 bits per channel need the format png or tiff')
     if alpha is not None:
         pixels = np.dstack([pixels, alpha.astype(np.uint16) * 257])
     if kind == 'TIFF':
@@ -387,7 +387,7 @@ def _encode_16_bits(pixels: np.ndarray, alpha: np.ndarray | None, kind: str, exi
         return buffer.getvalue()
     order = cv2.COLOR_RGB2BGR if alpha is None else cv2.COLOR_RGBA2BGRA
     png = cv2.imencode('.png', cv2.cvtColor(pixels, order))[1].tobytes()
-    end_of_header = 8 + 25  # the signature, and the chunk IHDR, behind which these belong
+    end_of_header = 8 + 25  # the signature and the IHDR chunk, which these must follow
     chunks = _png_chunk(b'iCCP', b'sRGB\0\0' + zlib.compress(profile)) if profile else b''
     chunks += _png_chunk(b'eXIf', exif.removeprefix(b'Exif\0\0')) if exif else b''
     return png[:end_of_header] + chunks + png[end_of_header:]

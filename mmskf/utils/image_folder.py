@@ -1,4 +1,4 @@
-"""Which files are images, where they lie, and that none of them is ever replaced: one list for datasets, tools and commands."""
+"""Finds image files, and protects them from being replaced; shared by data sets, tools and commands."""
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,31 +6,31 @@ from typing import NamedTuple
 
 from PIL import Image
 
-# What Pillow names but cannot decode by itself: EPS runs Ghostscript, WMF needs Windows, the others need further software.
+# Formats that Pillow lists but cannot decode itself: EPS runs Ghostscript, WMF needs Windows, the others need further software.
 NOT_DECODED = ('BUFR', 'EPS', 'FPX', 'GRIB', 'HDF5', 'MIC', 'MPEG', 'WMF')
 HEIF_EXTENSIONS = ('.heic', '.heif', '.hif')
 RAW_EXTENSIONS = ('.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dcr', '.dng', '.erf', '.kdc', '.mef', '.mos', '.mrw', '.nef',
                   '.nrw', '.orf', '.pef', '.raf', '.raw', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f')
-RAW_ADVICE = ('a raw file of a camera, which has to be developed first: open it in darktable, RawTherapee or the program of the '
-              'camera, and save it as TIFF or JPEG')
+RAW_ADVICE = ('a raw file of a camera, which has to be developed first: open it in darktable, RawTherapee or the camera maker\'s '
+              'program, and save it as TIFF or JPEG')
 NAMES_SHOWN = 5
 
 Image.init()
-#: Pillow's names of the formats that are read; HEIF is one more where pillow-heif is installed.
+#: Pillow's names of the formats that are read; in addition HEIF, if pillow-heif is installed.
 FORMATS = tuple(sorted(set(Image.OPEN) - set(NOT_DECODED)))
-#: Endings of the files that are taken for images, in lower case; files have them in any.
+#: Extensions of image files, in lower case; those of files may be in upper case.
 IMG_EXTENSIONS = tuple(sorted({
     '.mpo', *HEIF_EXTENSIONS, *(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)}))
 
 
 class ImageListing(NamedTuple):
-    """What lies in a folder: the images, and what was passed by."""
+    """The contents of a folder: the images, and the skipped files."""
     images: list[Path]
     skipped: list[Path]
 
 
 def is_image_name(name: str | Path, endings: Sequence[str] = IMG_EXTENSIONS) -> bool:
-    """Whether a file is taken for an image: by its ending, in any case of letters; hidden files ('._photo.png') are not."""
+    """Whether a file counts as an image, by its extension in upper or lower case; hidden files ('._photo.png') do not."""
     base = os.path.basename(name)
     return not base.startswith('.') and os.path.splitext(base)[1].lower() in endings
 
@@ -42,8 +42,8 @@ def list_images(folder: str | Path, recursive: bool = True, leave_out: Path | No
 
     Args:
         folder (str | Path): The folder.
-        recursive (bool): Also looks in folders below. Defaults to True.
-        leave_out (Path, optional): A folder below that is not looked into, such as that of the results.
+        recursive (bool): Whether to search subfolders. Defaults to True.
+        leave_out (Path, optional): A subfolder to exclude, such as that of the results.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -71,30 +71,30 @@ def list_images(folder: str | Path, recursive: bool = True, leave_out: Path | No
 
 
 def printable(name: str | Path) -> str:
-    """A name as it can be shown on one line: line breaks, control characters and broken encodings are escaped."""
+    """A name that can be shown on one line: line breaks, control characters and broken encodings are escaped."""
     return ''.join(char if char.isprintable() else char.encode('unicode_escape').decode('ascii') for char in str(name))
 
 
 def shortened(names: Sequence[str | Path]) -> str:
-    """The first names of a list, and how many there are more."""
+    """The first names of a list, and the number of further ones."""
     more = len(names) - NAMES_SHOWN
     return ', '.join(map(printable, names[:NAMES_SHOWN])) + (f' and {more} more' if more > 0 else '')
 
 
 def describe_skipped(skipped: Sequence[str | Path]) -> str:
-    """What was passed by in a folder, in words; empty where nothing was."""
+    """A message about the skipped files of a folder; empty if there are none."""
     raw = [path for path in skipped if os.path.splitext(path)[1].lower() in RAW_EXTENSIONS]
     others = [path for path in skipped if path not in raw]
     parts = []
     if others:
-        parts.append(f'Skipped (hidden, no image, or a link to a folder): {shortened(others)}')
+        parts.append(f'Skipped (hidden, not an image, or a link to a folder): {shortened(others)}')
     if raw:
         parts.append(f'Skipped: {shortened(raw)}; that is {RAW_ADVICE}')
     return '. '.join(parts)
 
 
 class Originals:
-    """The files that a run reads. Nothing that it writes may replace one of them, or any other file in a folder of theirs.
+    """The input files of a run. Nothing that it writes may replace one of them, or any other file in their folders.
 
     Args:
         paths (Iterable[str | Path]): The files.
@@ -111,7 +111,7 @@ class Originals:
 
     @staticmethod
     def _file(path: str | Path) -> list[tuple[int, int]]:
-        """What a file is beneath its names: links of all kinds and other spellings of a name lead to the same."""
+        """The identity of a file: the same for links of all kinds and for other spellings of its name."""
         try:
             status = os.stat(path)
         except OSError:
@@ -119,7 +119,7 @@ class Originals:
         return [(status.st_dev, status.st_ino)]
 
     def check(self, target: str | Path) -> None:
-        """Refuses to write to a path that leads to an original.
+        """Rejects a path that leads to an original.
 
         Raises:
             FileExistsError: If it does.
@@ -127,6 +127,6 @@ class Originals:
         path = os.path.realpath(target)
         beside = os.path.dirname(path) in self._folders and os.path.lexists(path)
         if path in self._paths or self._files.intersection(self._file(target)) or beside:
-            what = 'lies beside the originals' if beside and path not in self._paths else 'is one of the originals'
+            what = 'is in the folder of the originals' if beside and path not in self._paths else 'is one of the originals'
             raise FileExistsError(f'{printable(target)} {what}, which a result must not replace: choose another folder for the '
                                   'results')

@@ -119,7 +119,7 @@ def test_same_names_from_several_folders(enhance, pairs, tmp_path):
 def test_missing_and_damaged_files(enhance, pairs, tmp_path):
     with pytest.raises(FileNotFoundError, match='no file or folder .*nowhere.png'):
         enhance(tmp_path / 'nowhere.png')
-    with pytest.raises(FileNotFoundError, match='holds no image'):
+    with pytest.raises(FileNotFoundError, match='contains no image'):
         enhance(tmp_path)
     content = next((pairs / 'test' / 'low').iterdir()).read_bytes()
     (tmp_path / 'half.png').write_bytes(content[:len(content) // 2])
@@ -204,7 +204,7 @@ def test_originals_are_never_replaced(simple, tmp_path, target):
     assert [path.read_bytes() for path in photos] == content and len(files_below(tmp_path / 'd')) == 2
     simple(photos[0], out_dir=tmp_path / 'd', format='tiff')  # beside them is fine, where nothing is
     assert files_below(tmp_path / 'd') == ['photo.png', 'photo.tif', 'x/photo.jpg']
-    with pytest.raises(FileExistsError, match='photo.tif lies beside the originals'):
+    with pytest.raises(FileExistsError, match='photo.tif is in the folder of the originals'):
         simple(photos[0], out_dir=tmp_path / 'd', format='tiff')
 
 

@@ -101,9 +101,9 @@ def test_a_kind_that_is_not_written_becomes_mkv(tmp_path):
     target = tmp_path / 'old.mkv'
     enhance_video(source, target, double, show_progress=False)
     assert read(target)['audio'] == read(source)['audio']
-    with pytest.raises(ValueError, match='new.avi is of no kind of video that is written: choose .mp4'):
+    with pytest.raises(ValueError, match='new.avi has no supported video format: choose .mp4'):
         enhance_video(source, tmp_path / 'new.avi', double)
-    with pytest.raises(ValueError, match='.webm takes no audio of the kind pcm_s16le, which the video has: choose .mkv'):
+    with pytest.raises(ValueError, match='.webm does not support the audio codec pcm_s16le of the video: choose .mkv'):
         enhance_video(source, tmp_path / 'new.webm', double)
     assert not list(tmp_path.glob('new.*'))
 
@@ -159,7 +159,7 @@ def test_the_source_is_never_replaced(tmp_path):
     (b'', OSError, 'clip.mp4 cannot be read as a video'),
     (b'no video at all', OSError, 'clip.mp4 cannot be read as a video'),
     ('half', OSError, 'clip.mp4 cannot be read as a video'),
-    ('sound', ValueError, 'clip.mp4 holds no video, but audio'),
+    ('sound', ValueError, 'clip.mp4 contains no video, but audio'),
 ])
 def test_files_that_are_no_videos(tmp_path, content, error, message):
     source = tmp_path / 'clip.mp4'

@@ -82,7 +82,7 @@ def test_nothing_to_do(capsys, tmp_path):
     inputs = [tmp_path / 'nowhere.jpg', tmp_path / 'empty', tmp_path / '*.gif']
     code, out, err = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'out')
     assert code == 2 and not out and not (tmp_path / 'out').exists()
-    assert all(text in err for text in ('no file or folder', 'holds no image', 'No file matches', 'There is nothing to enhance'))
+    assert all(text in err for text in ('no file or folder', 'contains no image', 'No file matches', 'There is nothing to'))
 
 
 @pytest.mark.parametrize('args, message', [
@@ -132,7 +132,7 @@ def test_list(capsys):
     models = {model['name']: model for model in json.loads(out)}
     assert models['clahe']['weights'] == 'none needed' and models['drbn_lol']['parameters'] == 557668
     code, out, err = run(capsys, 'list', 'nothing*')
-    assert code == 2 and not out and "no model is called 'nothing*'" in err
+    assert code == 2 and not out and "no model is named 'nothing*'" in err
 
 
 def test_info(capsys):
@@ -172,7 +172,7 @@ def test_score_without_references(capsys, tmp_path):
     assert code == 1 and '2 images: NIQE ' in out and 'NIQE is the mean of 1 images' in out
     assert 'failed: ' in err and 'broken.png' in err
     code, out, err = run(capsys, 'score', tmp_path / 'large.png', '--reference', tmp_path / 'small.png')
-    assert code == 1 and 'they have to be of one size' in err
+    assert code == 1 and 'they must have the same size' in err
     code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path / 'large.png')
     assert code == 2 and 'one of the originals' in err
     assert run(capsys, 'score', tmp_path / 'nowhere')[0] == 2

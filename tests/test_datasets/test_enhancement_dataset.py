@@ -103,7 +103,7 @@ def test_missing_folder(tmp_path):
 def test_empty_folder(tmp_path):
     make_pairs(tmp_path)
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='"gt" images holds no image: .*empty .*\\.png'):
+    with pytest.raises(FileNotFoundError, match='"gt" images contains no image: .*empty .*\\.png'):
         EnhancementDataset(str(tmp_path), dict(img='low', gt='empty'))
 
 

@@ -48,6 +48,6 @@ def test_absent_sets_are_named(root, caplog):
     with caplog.at_level(logging.WARNING, logger.name):
         unpaired_tests(loader, root)
     logger.removeHandler(caplog.handler)
-    assert 'has no MEF and no NPE and no DICM: tested on LIME, VV alone' in caplog.text
+    assert 'has no MEF and no NPE and no DICM: tested on LIME, VV only' in caplog.text
     with pytest.raises(FileNotFoundError, match='nowhere has none of the folders MEF, LIME, NPE, DICM, VV'):
         unpaired_tests(loader, root / 'nowhere')

@@ -189,7 +189,7 @@ def test_half_precision(train, tmp_path, trained):
 
 
 @pytest.mark.parametrize('changes, message', [
-    ({'train_cfg.stages.0.name': 'decomp'}, r"stages \['decomp', 'relight'\], and the model is trained in the stages "
+    ({'train_cfg.stages.0.name': 'decomp'}, r"stages \['decomp', 'relight'\], but the model is trained in the stages "
                                             r"\['decom', 'relight'\]"),
     ({'train_cfg.stages': [dict(name='relight', iters=1), dict(name='decom', iters=1)]}, 'in this order'),
     ({'train_cfg.stages': []}, r'stages \[\]'),

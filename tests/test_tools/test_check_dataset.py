@@ -66,7 +66,7 @@ def test_skipped_files_are_told(data, capsys):
     (data / 'train' / 'low' / 'astronaut.nef').write_bytes(b'')
     (data / 'train' / 'low' / 'Thumbs.db').write_bytes(b'')
     code, out = check(capsys, 'paired', data)
-    assert code == 0 and f'no image, or a link to a folder): {data}/train/low/Thumbs.db' in out
+    assert code == 0 and f'not an image, or a link to a folder): {data}/train/low/Thumbs.db' in out
     assert f'Skipped: {data}/train/low/astronaut.nef; that is a raw file of a camera' in out
 
 

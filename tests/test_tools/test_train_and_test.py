@@ -264,7 +264,7 @@ def test_methods_without_weights(tool, pairs, tmp_path, flags):
 
 
 def test_methods_without_weights_are_not_trained(tool, tmp_path):
-    with pytest.raises(ValueError, match='clahe.py describes a method without weights, so that there is nothing to train'):
+    with pytest.raises(ValueError, match='clahe.py describes a method without weights, so there is nothing to train'):
         tool('tools/train').main(['clahe', '--work-dir', str(tmp_path)])
     assert not list(tmp_path.iterdir())
 

@@ -141,7 +141,7 @@ def test_16_bits_on_request(tmp_path, rgb, kind, with_alpha):
         result.load()
         assert 'icc_profile' in result.info
         assert kind == 'TIFF' or result.getexif()[ExifTags.Base.Make] == 'Camera'
-    with pytest.raises(ValueError, match='16 bits a channel need the format png or tiff'):
+    with pytest.raises(ValueError, match='16 bits per channel need the format png or tiff'):
         write_photo(tmp_path / 'b', deep, like, 'JPEG')
     assert not (tmp_path / 'b').exists()
 
@@ -228,7 +228,7 @@ def test_a_large_file_that_is_allowed(monkeypatch, rgb):
 
 @pytest.mark.parametrize('content, message', [
     (b'', 'the file is empty.*damaged or incomplete'),
-    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), 'HEIC photo, which takes one more package.*pip install pillow-heif'),
+    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), 'HEIC photo, which needs one more package.*pip install pillow-heif'),
     (b'\0\0\0\x20ftypisom\0\0\2\0isomiso2' + bytes(99), 'it is a video'),
     (b'<!DOCTYPE html><html>404</html>', 'it is a web page'), (b'%!PS-Adobe-3.0 EPSF-3.0\n', 'it is a PostScript document'),
     (b'%PDF-1.5', 'it is a PDF document'), (b'\xff\x0a\xfa\x1f', 'it is JPEG XL'), (bytes(300), 'damaged or incomplete'),

@@ -1,8 +1,8 @@
 """Measures a model: ``benchmark.py configs/skf/hwmnet_skf_lol.py --size 400x600 --batch-size 2 --crop 128 --bf16``.
 
 Time and peak memory of enhancing one image and of one training step, and the time spent in the knowledge bank. The images are
-synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded. Each
-row runs in a fresh process, so that none profits from memory warmed up by another.
+synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded.
+Each row runs in a fresh process, so that none profits from memory warmed up by another.
 
 Peak memory is everything that the model needs beyond the libraries: weights, features, and in training gradients and optimizer
 state; on a CPU (Linux) resident memory, on a GPU the memory of its tensors.

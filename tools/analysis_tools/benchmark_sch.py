@@ -1,8 +1,9 @@
 """Compares SCHLoss with a plain loop over samples, classes and channels: time, peak memory, and results.
 
-The loop is Eq. 7 to 10 of SKF as in the released code: for each sample, class and channel, two sigmoids per pixel and bin. Both run
-with the released options (edges i / 256, no pixels ignored) on the same images, and only the first image needs a gradient, as in
-training. Each implementation runs in a fresh process for each case, so that neither profits from memory warmed up by the other.
+The loop is Eq. 7 to 10 of SKF as in the released code: for each sample, class and channel, two sigmoids per pixel and bin. Both
+run with the released options (edges i / 256, no pixels ignored) on the same images, and only the first image needs a gradient, as
+in training. Each implementation runs in a fresh process for each case, so that neither profits from memory warmed up by the
+other.
 
 The label maps are made of regions: 15 of the 59 classes, drawn for each image, get random scores on a coarse grid, which are
 upsampled and compared.

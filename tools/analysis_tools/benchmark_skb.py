@@ -1,7 +1,7 @@
 """Compares the cost of knowledge banks: ``benchmark_skb.py configs/skb/*.py mmseg::stdc/stdc1_4xb12-80k_cityscapes-512x1024.py``.
 
-One image of random pixels, random weights. On a CPU, it measures the CPU time of all threads together, which ignores other load on
-the machine. The banks take turns, and are shown as multiples of the first bank in the same turn.
+One image of random pixels, random weights. On a CPU, it measures the CPU time of all threads together, which ignores other load
+on the machine. The banks take turns, and are shown as multiples of the first bank in the same turn.
 """
 import argparse
 import statistics

@@ -1,9 +1,9 @@
 """Measures the gradient share of each loss term: ``gradient_share.py configs/skf/drbn_skf_lol.py CHECKPOINT``.
 
 The paper gives no weights for its terms. mmskf chooses them so that the SCH loss has 5 to 20 % of the reconstruction loss's
-gradient norm with respect to the output, on real pairs and with a trained network. A new method has no checkpoint yet, but training
-one requires the weights: ``--warm-up 200`` instead of CHECKPOINT first trains that many iterations with the reconstruction loss
-alone; a method with staged training divides them among its stages.
+gradient norm with respect to the output, on real pairs and with a trained network. A new method has no checkpoint yet, but
+training one requires the weights: ``--warm-up 200`` instead of CHECKPOINT first trains that many iterations with the
+reconstruction loss alone; a method with staged training divides them among its stages.
 """
 import argparse
 import copy

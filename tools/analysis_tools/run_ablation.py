@@ -1,8 +1,8 @@
 """Runs a table of the paper's ablations and prints it next to the paper's: ``run_ablation.py 3 --methods drbn --iters 20000``.
 
-Each row is trained and tested with the same data, budget and seed. Finished rows are not run again, an interrupted row is resumed;
-a failed one does not stop the others. The paper's scores are for LOL and for full training: they are shown for orientation, not for
-comparison with a smaller budget or other data.
+Each row is trained and tested with the same data, budget and seed. Finished rows are not run again, an interrupted row is
+resumed; a failed one does not stop the others. The paper's scores are for LOL and for full training: they are shown for
+orientation, not for comparison with a smaller budget or other data.
 """
 import argparse
 import csv

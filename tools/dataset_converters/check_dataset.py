@@ -5,9 +5,9 @@
     python tools/dataset_converters/check_dataset.py paired data/demo
     python tools/dataset_converters/check_dataset.py unpaired data/unpaired
 
-It checks folders, number of images, pairing, sizes of partners, and decodes every file. Test images are searched for in the training
-set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light ones if there is no ground
-truth). The exit code is 1 if there is any problem.
+It checks folders, number of images, pairing, sizes of partners, and decodes every file. Test images are searched for in the
+training set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light ones if
+there is no ground truth). The exit code is 1 if there is any problem.
 """
 import argparse
 import sys

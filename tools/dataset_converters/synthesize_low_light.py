@@ -3,8 +3,8 @@
     python tools/dataset_converters/synthesize_low_light.py data/demo
     python tools/dataset_converters/synthesize_low_light.py data/mine --photos ~/Pictures --exposure 0.01 0.1
 
-The photos are cut into tiles and darkened by mmskf.datasets.darken. A scene is in train or in test, never in both. The same seed and
-flags give the same files. Without --photos, the photos in the scikit-image package are used.
+The photos are cut into tiles and darkened by mmskf.datasets.darken. A scene is in train or in test, never in both. The same seed
+and flags give the same files. Without --photos, the photos in the scikit-image package are used.
 """
 import argparse
 import math

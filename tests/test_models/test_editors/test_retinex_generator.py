@@ -130,7 +130,7 @@ def test_unknown_stage(net, images):
     (KinDNet, dict(exposure='gt-mean'), "exposure='gt-mean': choose 'auto', 'gt', or a ratio above 0"),
     (KinDNet, dict(exposure=0), "exposure=0: choose 'auto', 'gt', or a ratio above 0"),
     (KinDNet, dict(fusion='authors_adjusted'), r"fusion='authors_adjusted': choose from \('product', 'authors'\)"),
-    (KinDPlusPlusNet, dict(fusion='authors', exposure=5.), "exposure=5.0 does not act with fusion='authors'"),
+    (KinDPlusPlusNet, dict(fusion='authors', exposure=5.), "exposure=5.0 has no effect with fusion='authors'"),
 ])
 def test_choices_that_do_not_exist(generator, options, message):
     with pytest.raises(ValueError, match=message):

@@ -83,7 +83,7 @@ def test_editor(photo):
 
 def test_editor_cannot_be_trained(photo):
     model = editor(type='CLAHE')
-    with pytest.raises(TypeError, match='CLAHE has no weights, so that there is nothing to train'):
+    with pytest.raises(TypeError, match='CLAHE has no weights, so there is nothing to train'):
         model(tensor(photo), DataSample(gt_img=tensor(photo)), mode='loss')
 
 

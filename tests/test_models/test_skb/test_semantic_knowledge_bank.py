@@ -269,7 +269,7 @@ class TestWeights:
 
     def test_that_are_absent_warn_once_of_the_consequence(self, image):
         bank = build()
-        with pytest.warns(UserWarning, match='no checkpoint, so that its semantics are random'):
+        with pytest.warns(UserWarning, match='no checkpoint, so its semantics are random'):
             bank(image)
         with warnings.catch_warnings():
             warnings.simplefilter('error')
