@@ -67,7 +67,7 @@ def test_data_root_and_options_reach_the_stages_of_a_training():
     ('optim_wrapper.optimizer.lrr', 'lr'),
     ('default_hooks.logger.intervall', 'interval'),
     ('train_dataloader.dataset.data_rot', 'data_root'),
-    ('custom_hooks.7.interval', 'no index of a list of'),
+    ('custom_hooks.7.interval', 'not an index of a list of'),
     ('train_dataloader.dataset.pipeline.2.crop_sise', 'crop_size'),
     ('train_dataloader.dataset.pipeline.RandomCrop.crop_sise', 'crop_size'),
     ('train_dataloader.dataset.pipeline.RandomCorp.crop_size', 'Did you mean RandomCrop'),

@@ -118,6 +118,10 @@ def test_early_stopping(tmp_path, train):
     runner = train(dict(interval=100), [hook], 8, PSNR=[5., 6., None, 4., 3., 7., 8., 9.])
     runner.train()
     assert runner.iter == 5 and files(tmp_path / 'work') == ['iter_5.pth']
+    resumed = train(None, [hook], 8, PSNR=[])
+    resumed._resume = True
+    resumed.train()
+    assert resumed.iter == 5  # it had stopped for good
 
 
 def test_early_stopping_goes_on_where_it_was(tmp_path, train):

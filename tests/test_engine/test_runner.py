@@ -11,7 +11,7 @@ import torch
 from tiny import loader, runner_for_training, write_pairs
 
 from mmskf.engine.faults import dead_workers_explained
-from mmskf.engine.hooks.interrupt_hook import resume_command
+from mmskf.engine.hooks.interrupt_hook import InterruptHook, resume_command
 from mmskf.engine.resume import newest_checkpoint
 from mmskf.engine.work_dir_lock import LOCK, WorkDirInUseError, locked
 
@@ -214,6 +214,18 @@ def test_a_validation_that_was_due_is_made_up_for(pairs, tmp_path):
     for later in (3, 4):
         (tmp_path / 'work' / f'iter_{later}.pth').unlink()
     assert train(resume=True) == [2, 4]
+
+
+def test_a_second_signal_stops_at_once(monkeypatch):
+    """But for the echo of the first one, which torchrun passes on."""
+    hook = InterruptHook()
+    hook.process = os.getpid()
+    hook._receive(signal.SIGINT, None)
+    hook._receive(signal.SIGINT, None)
+    assert hook.signal == signal.SIGINT
+    monkeypatch.setattr('mmskf.engine.hooks.interrupt_hook.ECHO', 0.)
+    with pytest.raises(KeyboardInterrupt):
+        hook._receive(signal.SIGINT, None)
 
 
 @pytest.mark.parametrize('argv, expected', [

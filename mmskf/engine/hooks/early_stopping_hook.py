@@ -29,6 +29,7 @@ class EarlyStoppingHook(BaseEarlyStoppingHook):
             state = runner.message_hub.runtime_info.get(self._key, {})
             self.wait_count = state.get('wait_count', self.wait_count)
             self.best_score = state.get('best_score', self.best_score)
+            runner.train_loop.stop_training = state.get('stopped', False)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Decides whether to stop the training."""
@@ -36,8 +37,10 @@ class EarlyStoppingHook(BaseEarlyStoppingHook):
             runner.logger.warning(f'EarlyStoppingHook: {self.monitor} could not be measured and is ignored')
             return
         super().after_val_epoch(runner, metrics)
-        runner.message_hub.update_info(self._key, dict(wait_count=self.wait_count, best_score=self.best_score))
-        if runner.train_loop.stop_training:
+        stopped = runner.train_loop.stop_training
+        runner.message_hub.update_info(
+            self._key, dict(wait_count=self.wait_count, best_score=self.best_score, stopped=stopped))
+        if stopped:
             for hook in runner.hooks:
                 if isinstance(hook, CheckpointHook) and not hook.by_epoch:
                     hook.save(runner, runner.iter)

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, is_distributed, is_main_process
-from mmengine.hooks import CheckpointHook as BaseCheckpointHook
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmskf.engine.faults import SIGNALS
 from mmskf.registry import HOOKS
+
+from .checkpoint_hook import CheckpointHook
 
 # torchrun forwards a Ctrl-C to processes that already got it from the terminal.
 ECHO = 1.  # seconds
@@ -80,7 +81,7 @@ class InterruptHook(Hook):
         self.process = None
 
     def _stop(self, runner: Runner, step: int, number: int) -> None:
-        hook = next((hook for hook in runner.hooks if isinstance(hook, BaseCheckpointHook)), None)
+        hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         if hook is None or hook.by_epoch:
             saved = 'no checkpoint is saved' + ('' if hook is None else ' within an epoch')
         else:
