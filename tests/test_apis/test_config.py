@@ -175,4 +175,4 @@ def test_half_precision_on_a_cpu_that_has_no_instructions_for_it(monkeypatch, re
     cfg = load_config('drbn_skf_lol', {'optim_wrapper.discriminator.type': 'OptimWrapper'})
     use_amp(cfg)
     assert {wrapper.type for wrapper in optim_wrappers(cfg)} == {'mmskf.Bf16OptimWrapper'} and len(optim_wrappers(cfg)) == 2
-    assert ['Leave --amp out' in str(warning.message) for warning in recwarn] == ([] if fast else [True])
+    assert ['Omit --amp' in str(warning.message) for warning in recwarn] == ([] if fast else [True])
