@@ -59,8 +59,8 @@ def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path |
     """Finds the photos that the inputs refer to.
 
     Args:
-        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an array,
-            or several of them.
+        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an
+            array, or several of them.
         out_dir (str | Path, optional): The output folder, which is excluded when folders are searched. Defaults to None.
 
     Returns:
