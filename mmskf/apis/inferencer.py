@@ -266,7 +266,8 @@ class SKFInferencer(BaseInferencer):
                 self._bank = own
             else:
                 cfg = Config.fromfile(find_config(self._bank_config or DEFAULT_BANK))
-                with DefaultScope.overwrite_default_scope('mmskf'):
+                # Weights cannot be loaded later into what was built in inference mode.
+                with DefaultScope.overwrite_default_scope('mmskf'), torch.inference_mode(False):
                     self._bank = MODELS.build(cfg.skb).to(self._device).eval()
         return self._bank
 

@@ -33,7 +33,7 @@ class SEModuleList(ModuleList):
         modules: list[nn.Module] = []
         if se is not None:
             options = dict(se)
-            sources, widths = tuple(options.pop('sources')), options.pop('semantic_channels', None)
+            sources, widths = tuple(options.pop('sources', ())), options.pop('semantic_channels', None)
             strides = options.pop('semantic_strides', ())
             if widths is None:
                 raise ValueError('generator.se needs a semantic knowledge bank, whose widths SKFEditor passes on as '
