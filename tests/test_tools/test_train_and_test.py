@@ -163,7 +163,7 @@ def test_photos_without_ground_truth(tool, tmp_path, capfd):
     assert rows[0] == ['image', 'MEF/NIQE', 'NPE/NIQE', 'VV/NIQE'] and len(rows) == 5
     output = ''.join(capfd.readouterr())
     assert 'VV/NIQE: not measured' in output and "Cannot find key 'gt_img'" not in output
-    assert 'no LIME and no DICM: tested on MEF, NPE, VV alone' in output and 'found 1 images, expected 17' in output
+    assert 'no LIME and no DICM: tested on MEF, NPE, VV only' in output and 'found 1 images, expected 17' in output
     # The score is that of the picture that was written.
     picture, = (path for path in (tmp_path / 'show').rglob('*.png') if Image.open(path).size == (200, 200))
     image = np.asarray(Image.open(picture)).astype(np.float32).transpose(2, 0, 1)[::-1]
