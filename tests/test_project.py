@@ -124,7 +124,8 @@ def test_an_editable_install_is_found_from_the_parent_folder(source, tmp_path):
     site = tmp_path / 'site'
     with zipfile.ZipFile(next(tmp_path.glob('*.whl'))) as archive:
         archive.extractall(site)
-    code = ("import importlib.util, pkg_resources, site, sys; sys.path = [p for p in sys.path if 'mmskf' not in p]; "
+    code = ("import importlib.util, os, pkg_resources, site, sys; "
+            "sys.path = [p for p in sys.path if not os.path.exists(os.path.join(p, 'mmskf', '__init__.py'))]; "
             f"site.addsitedir({str(site)!r}); print(importlib.util.find_spec('mmskf').origin); "
             "pkg_resources.working_set.add_entry(sys.argv[1]); "
             "print(next(pkg_resources.find_distributions(sys.argv[1])).get_metadata('top_level.txt').splitlines()[0])")
