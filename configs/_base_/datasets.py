@@ -5,6 +5,16 @@ lol = dict(
     train=dict(data_root='data/LOL', data_prefix=dict(img='our485/low', gt='our485/high'), metainfo=dict(num_images=485)),
     test=dict(data_root='data/LOL', data_prefix=dict(img='eval15/low', gt='eval15/high'), metainfo=dict(num_images=15)))
 
+# LOL reduced to 256x256 (tools/dataset_converters/resize_pairs.py). Scores on it are not comparable with scores on LOL. The
+# partners of pair 648 are 27 rows and 23 columns apart, already in LOL.
+lol256 = dict(
+    train=dict(
+        data_root='data/LOL-256',
+        data_prefix=dict(img='our485/low', gt='our485/high'),
+        exclude=['648'],
+        metainfo=dict(num_images=484)),
+    test=dict(data_root='data/LOL-256', data_prefix=dict(img='eval15/low', gt='eval15/high'), metainfo=dict(num_images=15)))
+
 # LOL-v2 real: 600x400; low00690.png belongs to normal00690.png.
 lolv2_real = dict(
     train=dict(

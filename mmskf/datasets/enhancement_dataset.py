@@ -33,6 +33,7 @@ class EnhancementDataset(BasicImageDataset):
         pipeline (Sequence): Transforms. Defaults to none.
         metainfo (dict, optional): Facts about the data set. ``num_images`` is the expected number of images (pairs count once):
             another number gives a warning, since scores on part of a data set are not comparable with any others.
+        exclude (Sequence[str]): Keys of samples to leave out, such as misaligned pairs. Defaults to none.
         recursive (bool): Whether to search subfolders as well. Defaults to False.
         serialize_data (bool): Whether to pack the list of files for many workers, which costs a garbage collection (half a
             second) and pays off for more than some hundred thousand files. Defaults to False.
@@ -41,7 +42,7 @@ class EnhancementDataset(BasicImageDataset):
 
     Raises:
         FileNotFoundError: If a folder is missing or contains no image.
-        ValueError: If a name does not match its template, or an image has no partner.
+        ValueError: If a name does not match its template, an image has no partner, or a key to exclude is missing.
 
     Examples:
         >>> EnhancementDataset('data/LOL', dict(img='our485/low', gt='our485/high'))
@@ -56,11 +57,13 @@ class EnhancementDataset(BasicImageDataset):
                  filename_tmpl: dict[str, str] | None = None,
                  pipeline: Sequence[dict | Callable] = (),
                  metainfo: dict | None = None,
+                 exclude: Sequence[str] = (),
                  recursive: bool = False,
                  serialize_data: bool = False,
                  img_suffix: Sequence[str] = IMG_EXTENSIONS,
                  **kwargs: Any) -> None:
         self.skipped: list[str] = []
+        self.exclude = tuple(exclude)
         # A new dict for each data set: BasicImageDataset modifies the one it gets, even its own default.
         super().__init__(
             data_root=data_root,
@@ -81,7 +84,10 @@ class EnhancementDataset(BasicImageDataset):
         """
         sides = {side: self._find_images(side) for side in self.data_prefix}
         self._check_pairs(sides)
-        keys = sorted(next(iter(sides.values())))
+        found = set(next(iter(sides.values())))
+        if missing := sorted(set(self.exclude) - found):
+            raise ValueError(f'exclude={self.exclude} of the data set {self.data_root}: no image has the key {", ".join(missing)}')
+        keys = sorted(found - set(self.exclude))
         expected = self._metainfo.get('num_images')
         if expected is not None and len(keys) != expected:
             print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(keys)} images, '

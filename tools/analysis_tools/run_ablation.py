@@ -98,7 +98,8 @@ def row_config(name, args):
     cfg = load_config(name)
     for split, folders in paired_layouts()[args.layout].items():
         dataset = cfg[f'{split}_dataloader'].dataset
-        dataset.pop('filename_tmpl', None)  # some layouts have none
+        for name in ('exclude', 'filename_tmpl'):  # some layouts have none
+            dataset.pop(name, None)
         dataset.update(folders)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.data_root:
