@@ -16,6 +16,7 @@ train_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='mmengine.ConcatDataset',
+        ignore_keys='num_images',
         datasets=[
             dict(type='EnhancementDataset', **_base_.lol256.train, pipeline=_base_.train_pipeline),
             dict(type='mmengine.RepeatDataset', times=4, dataset=dict(
