@@ -34,8 +34,8 @@ test_dataloader = val_dataloader
 # A budget for two CPU cores.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, betas=(0.9, 0.9), weight_decay=1e-4),
                      clip_grad=dict(max_norm=1.))
-train_cfg = dict(max_iters=6000, val_interval=1000)
+train_cfg = dict(max_iters=4000, val_interval=500)
 param_scheduler = [
     dict(type='LinearLR', by_epoch=False, start_factor=0.05, end=100),
-    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=6000, T_max=5900, eta_min=1e-6)]
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=100, end=4000, T_max=3900, eta_min=1e-6)]
 auto_scale_lr = dict(base_batch_size=8)
