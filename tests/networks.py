@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mmskf.models.editors.enhancement_editor import pad_to_multiple
+from mmskf.models.hvi import hvi_to_rgb, rgb_to_hvi
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -43,6 +44,7 @@ class Network:
         small (dict): What makes it small.
         config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
+        stopped (Sequence[str]): Weights through which the method lets only a part of the gradient pass.
     """
     generator: dict
     parameters: tuple[int, int]
@@ -50,6 +52,7 @@ class Network:
     small: dict = field(default_factory=dict)
     config: str | None = None
     references: Sequence[Reference] = ()
+    stopped: Sequence[str] = ()
 
     def build(self, se=True, widths=TINY_WIDTHS, **options):
         """The network in eval mode; SE modules by the network's own config, by another one, or without."""
@@ -127,6 +130,17 @@ def retinexformer(net, inputs):
     return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
 
 
+def cidnet(net, inputs):
+    """Any size, as for Retinexformer; of whole ones also what is before and after the color space, and the released saturation."""
+    (height, width), padded = inputs['x'].shape[-2:], pad_to_multiple(inputs['x'], net.size_divisor)
+    outputs = dict(y=net(padded).image[..., :height, :width])
+    if padded.shape == inputs['x'].shape:
+        hvi = rgb_to_hvi(inputs['x'], net.density)
+        enhanced = net.enhanced(hvi, inputs['prior'])
+        outputs.update(hvi_in=hvi, hvi_out=enhanced, y_gated=hvi_to_rgb(enhanced, net.density, saturation=1.3))
+    return outputs
+
+
 def llflow(net, inputs):
     seen = []
     handle = net.encoder.register_forward_hook(lambda module, args, outputs: seen.extend(outputs[0]))
@@ -188,6 +202,13 @@ NETWORKS = {
         references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), retinexformer,
                               dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
                                    enc0='encoder.0', bottom='bottleneck'))]),
+    'cidnet': Network(
+        dict(type='CIDNet'), (1_904_609, 2_198_093), dict(sources=(2, 2, 1, 1, 0, 0), ffn='dual', expansion=1),
+        dict(channels=(8, 8, 16, 32), heads=(1, 2, 2)),
+        config='cidnet_skf_lol', stopped=['density'],
+        references=[Reference('cidnet', ('a_64x96', 'b_56x72', 'c_51x77_padded'), cidnet,
+                              dict(i_lca1='intensity.encoder.0', hv_lca1='color.encoder.0', i_lca4='intensity.bottleneck',
+                                   hv_lca6='color.decoder.1'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
         config='llflow_s_skf_lol',

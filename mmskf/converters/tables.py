@@ -78,6 +78,33 @@ RETINEXFORMER_RENAMES = [
     (r'\.1\.norm\.', '.norm.'),
     (r'\.1\.fn\.net\.', '.ffn.'),
 ]
+CIDNET_RENAMES = [
+    (r'^trans\.density_k$', 'density'),
+    (r'^HV(?=[ED]_|_LCA)', 'color.'),
+    (r'^I(?=[ED]_|_LCA)', 'intensity.'),
+    *((rf'\.E_block{i + 1}\.', f'.downs.{i}.') for i in range(3)),
+    *((rf'\.D_block{3 - i}\.', f'.ups.{i}.') for i in range(3)),
+    (r'\.E_block0\.1\.', '.stem.'),
+    (r'\.D_block0\.1\.', '.head.'),
+    (r'\.(?:down|up_scale)\.0\.', '.conv.'),
+    (r'\.up\.', '.fuse.'),
+    (r'\.prelu\.', '.activation.'),
+    *((rf'\._LCA{i + 1}\.', f'.encoder.{i}.') for i in range(3)),
+    (r'\._LCA4\.', '.bottleneck.'),
+    (r'color\._LCA5\.', 'color.decoder.0.'),
+    (r'color\._LCA6\.', 'color.decoder.1.'),
+    (r'intensity\._LCA6\.', 'intensity.decoder.0.'),
+    (r'\.ffn\.', '.attention.'),
+    (r'attention\.q\.', 'attention.query.0.'),
+    (r'attention\.q_dwconv\.', 'attention.query.1.'),
+    (r'attention\.kv\.', 'attention.key_value.0.'),
+    (r'attention\.kv_dwconv\.', 'attention.key_value.1.'),
+    (r'\.gdfn\.project_in\.', '.ffn.expand.0.'),
+    (r'\.gdfn\.dwconv\.', '.ffn.expand.1.'),
+    (r'\.gdfn\.dwconv1\.', '.ffn.gates.0.'),
+    (r'\.gdfn\.dwconv2\.', '.ffn.gates.1.'),
+    (r'\.gdfn\.', '.ffn.'),
+]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What TensorFlow's optimizer and saver add to a checkpoint besides the network.
 TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
@@ -143,6 +170,8 @@ CONVERSIONS = {
         ]),
     'retinexformer':
     Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
+    'cidnet':
+    Conversion(model='baseline/cidnet_lol', renames=CIDNET_RENAMES, dead=[r'I_LCA5\..*']),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',

@@ -1,3 +1,4 @@
+from .cidnet import CIDNet
 from .drbn import DRBNNet
 from .enhancement_editor import EnhancementEditor
 from .hwmnet import HWMNet
@@ -15,7 +16,7 @@ from .staged_editor import StagedEditor
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
+    'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
     'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
     'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]

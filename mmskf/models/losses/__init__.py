@@ -1,3 +1,4 @@
+from .cidnet_loss import CIDNetLoss
 from .flow_nll_loss import FlowNLLLoss
 from .kind_loss import KinDAdjustLoss, KinDDecomLoss, KinDRestoreLoss
 from .regions import inside_regions
@@ -8,6 +9,6 @@ from .soft_histogram import soft_histogram
 from .ssim_loss import PyramidLoss, SSIMLoss, ssim
 
 __all__ = [
-    'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
+    'CIDNetLoss', 'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
     'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
 ]

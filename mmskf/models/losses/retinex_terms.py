@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmskf.structures import Adjustment, Decomposition, Relighting, Restoration
+from mmskf.structures import Adjustment, Decomposition, HVIOutputs, Relighting, Restoration
 
-Outputs = TypeVar('Outputs', Adjustment, Decomposition, Relighting, Restoration)
+Outputs = TypeVar('Outputs', Adjustment, Decomposition, HVIOutputs, Relighting, Restoration)
 
 
 def gray(image: Tensor) -> Tensor:
