@@ -124,7 +124,7 @@ def kind_port(net, inputs):
                 out=outputs.image)
 
 
-def retinexformer(net, inputs):
+def any_size(net, inputs):
     """The reference tests images of any size: mirrored to what the network takes, and cut."""
     height, width = inputs['x'].shape[-2:]
     return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
@@ -199,7 +199,7 @@ NETWORKS = {
         dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1),
         dict(channels=8, blocks=(1, 1, 1)),
         config='retinexformer_skf_lol',
-        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), retinexformer,
+        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), any_size,
                               dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
                                    enc0='encoder.0', bottom='bottleneck'))]),
     'cidnet': Network(
@@ -209,6 +209,12 @@ NETWORKS = {
         references=[Reference('cidnet', ('a_64x96', 'b_56x72', 'c_51x77_padded'), cidnet,
                               dict(i_lca1='intensity.encoder.0', hv_lca1='color.encoder.0', i_lca4='intensity.bottleneck',
                                    hv_lca6='color.decoder.1'))]),
+    'mirnet_v2': Network(
+        dict(type='MIRNetV2'), (5_858_560, 6_768_426), dict(DEEP, ffn='dual', expansion=1),
+        dict(channels=16, groups=(1, 4), blocks=1),
+        config='mirnet_v2_skf_lol',
+        references=[Reference('mirnet_v2', ('b_52x76', 'c_51x77_padded'), any_size,
+                              dict(bot='groups.0.blocks.0.blocks.2', mrb0='groups.0.blocks.0', rrg1='groups.1'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
         config='llflow_s_skf_lol',

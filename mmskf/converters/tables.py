@@ -105,6 +105,25 @@ CIDNET_RENAMES = [
     (r'\.gdfn\.dwconv2\.', '.ffn.gates.1.'),
     (r'\.gdfn\.', '.ffn.'),
 ]
+MIRNET_V2_RENAMES = [
+    (r'^params\.', ''),
+    (r'^conv_in\.', 'shallow.'),
+    (r'^conv_out\.', 'to_rgb.'),
+    (r'^body\.(\d)\.body\.2\.', r'groups.\1.conv.'),
+    (r'^body\.(\d)\.body\.(\d)\.', r'groups.\1.blocks.\2.'),
+    *((rf'\.dau_{name}\.', f'.blocks.{i}.') for i, name in enumerate(('top', 'mid', 'bot'))),
+    (r'\.gcnet\.conv_mask\.', '.mask.'),
+    (r'\.gcnet\.channel_add_conv\.', '.context.'),
+    (r'\.down2\.body\.0\.bot\.1\.', '.to_middle.conv.'),
+    (r'\.down4\.(\d)\.body\.0\.bot\.1\.', r'.to_bottom.\1.conv.'),
+    *((rf'\.up{old}_{i + 1}\.body\.0\.bot\.0\.', f'.from_{new}.{i}.conv.')
+      for old, new in (('32', 'bottom'), ('21', 'middle')) for i in range(2)),
+    (r'\.skff_top\.', '.fuse_top.'),
+    (r'\.skff_mid\.', '.fuse_middle.'),
+    (r'\.conv_du\.', '.reduce.'),
+    (r'\.fcs\.', '.expand.'),
+    (r'\.conv_out\.', '.project_out.'),
+]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What TensorFlow's optimizer and saver add to a checkpoint besides the network.
 TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
@@ -172,6 +191,8 @@ CONVERSIONS = {
     Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
     'cidnet':
     Conversion(model='baseline/cidnet_lol', renames=CIDNET_RENAMES, dead=[r'I_LCA5\..*']),
+    'mirnet_v2':
+    Conversion(model='baseline/mirnet_v2_lol', renames=MIRNET_V2_RENAMES),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',

@@ -5,11 +5,12 @@ from .interrupt_hook import InterruptHook
 from .nonfinite_loss_hook import NonFiniteLossHook
 from .param_scheduler_hook import ParamSchedulerHook
 from .per_image_scores_hook import PerImageScoresHook
+from .progressive_patch_hook import ProgressivePatchHook
 from .reset_discriminator_hook import ResetDiscriminatorHook
 from .save_images_hook import SaveImagesHook
 from .seed_each_iteration_hook import SeedEachIterationHook
 
 __all__ = [
     'CheckpointHook', 'EarlyStoppingHook', 'InterruptHook', 'NonFiniteLossHook', 'ParamSchedulerHook', 'PerImageScoresHook',
-    'ResetDiscriminatorHook', 'SaveImagesHook', 'SeedEachIterationHook'
+    'ProgressivePatchHook', 'ResetDiscriminatorHook', 'SaveImagesHook', 'SeedEachIterationHook'
 ]

@@ -5,6 +5,7 @@ from .hwmnet import HWMNet
 from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
+from .mirnet_v2 import MIRNetV2
 from .retinexformer import RetinexformerNet
 from .retinexnet import RetinexNet
 from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
@@ -17,6 +18,6 @@ KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
     'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
-    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
-    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
+    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'MIRNetV2', 'RetinexNet',
+    'RetinexformerNet', 'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]
