@@ -40,7 +40,7 @@ class Network:
     Args:
         generator (dict): Its config, in full size.
         parameters (tuple[int, int]): Without and with SE modules that read HRNet-W48.
-        se (dict): Config of its SE modules.
+        se (dict, optional): Config of its SE modules. Defaults to None: it has none.
         small (dict): What makes it small.
         config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
@@ -48,16 +48,21 @@ class Network:
     """
     generator: dict
     parameters: tuple[int, int]
-    se: dict
+    se: dict | None = None
     small: dict = field(default_factory=dict)
     config: str | None = None
     references: Sequence[Reference] = ()
     stopped: Sequence[str] = ()
 
+    @property
+    def sources(self):
+        """What its SE modules read."""
+        return self.se['sources'] if self.se else ()
+
     def build(self, se=True, widths=TINY_WIDTHS, **options):
         """The network in eval mode; SE modules by the network's own config, by another one, or without."""
         options = dict(self.generator, **options)
-        if se:
+        if se and self.se:
             options['se'] = dict(self.se if se is True else se, type='SEModule', semantic_channels=widths)
         return MODELS.build(options).eval()
 
@@ -130,6 +135,17 @@ def any_size(net, inputs):
     return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
 
 
+def issr(net, inputs):
+    reflectance, illumination = net.decom(inputs['x'])
+    scores, ratio = net.segment(reflectance), inputs['ratio'].flatten()
+    restored = net.restored(reflectance, illumination)
+    outputs = net.relit(inputs['x'], restored, illumination, ratio)
+    assert torch.equal(outputs.brightened, inputs['x'] * inputs['ratio'])
+    return dict(R_low=reflectance, I_low=illumination, seg_logits=scores, seg=scores.softmax(dim=1),
+                seg_of_x=net.segment(inputs['x']).softmax(dim=1), R_den=restored,
+                I_delta=net.relight(illumination, restored, ratio), y=outputs.image)
+
+
 def cidnet(net, inputs):
     """Any size, as for Retinexformer; of whole ones also what is before and after the color space, and the released saturation."""
     (height, width), padded = inputs['x'].shape[-2:], pad_to_multiple(inputs['x'], net.size_divisor)
@@ -181,6 +197,9 @@ NETWORKS = {
         dict(type='KinDPlusPlusNet'), (8_274_508, 8_841_762), DEEP,
         config='kindpp_skf_lol',
         references=[Reference('kindpp', ('a_64x96', 'b_52x76'), kind, options=dict(exposure='gt'))]),
+    'issr': Network(
+        dict(type='ISSRNet'), (7_845_035, 7_845_035),
+        references=[Reference('issr', ('b_51x77', ), issr)]),
     'drbn': Network(
         dict(type='DRBNNet'), (557_668, 599_132), dict(FINE, gelu='tanh'), dict(channels=4, growth=2),
         config='drbn_skf_lol',

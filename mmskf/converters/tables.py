@@ -161,6 +161,20 @@ KIND_LEVELS = [(i + 1, f'encoder.{i}') for i in range(5)] + [(i + 6, f'decoder.{
 KIND_PORT_DECOM = dict(
     conv_input='down1', conv_r1='down2', conv_r2='down3', deconv_r1='up2', conv_r3='conv2', deconv_r2='up1', conv_r4='conv1',
     conv_r5='reflectance_head', conv_i1='illumination', conv_i2='illumination_head')
+ISSR_RELIGHT = dict(
+    o_conv1_1='down1.0', o_conv2_1='down2.0', o_conv3_1='down3.0', g_up_1='up2.conv', o_conv4_1='conv2.0', g_up_2='up1.conv',
+    o_conv5_1='conv1.0', o_conv6='to_feature', l_conv1='exposure.0.0', l_conv2='exposure.1.0', l_conv4='head.0.0',
+    l_conv5='head.1.0', l_conv6='head.2')
+# TensorFlow numbers the convolutions of a scope: conv2d, conv2d_1, ...
+ISSR_CONVS = {
+    'SegNet': ('segment', [*(f'encoder.1.{i}.0' for i in range(2)), *(f'encoder.2.{i}.0' for i in range(4)),
+                           *(f'bottleneck.{i}.0' for i in range(3))]),
+    'SegNet/Upscale': ('segment', ['ups.0', 'ups.1', 'ups.2', 'head.0.0', 'head.1', 'head.2']),
+    'DenoiseNet': ('restore', ['to_scale.0.0', 'to_scale.1', 'to_shift.0.0', 'to_shift.1']),
+    'DenoiseNet/RDN': ('restore', ['shallow.0', 'shallow.1', 'fuse.0', 'fuse.1', 'head.0.0', 'head.1']),
+    **{f'DenoiseNet/RDN/RDB{i}': (f'restore.groups.{i - 1}', ['reduce', 'fuse']) for i in (1, 3, 4, 5, 6, 8)},
+    **{f'DenoiseNet/RDN/RIRB{i}': (f'restore.groups.{i - 1}', ['reduce', 'before', 'after', 'fuse']) for i in (2, 7)},
+}
 # Names of the transposed convolutions of an MSIA module, in the order in which they act.
 KINDPP_UPS = {1: (), 2: ('conv_up', ), 4: ('conv_up_1', 'conv_up')}
 
@@ -275,6 +289,22 @@ CONVERSIONS = {
             *((rf'^restore_net\.upv{i + 6}\.', f'restore.ups.{i}.') for i in range(4)),
             (r'^restore_net\.conv10_1\.', 'restore.head.'),
         ]),
+    'issr':
+    Conversion(
+        model='baseline/issr_lol',
+        tensorflow=True,
+        # The checkpoint of the denoising also holds the segmentation, which is trained further with it.
+        parts=dict.fromkeys(('', 'decom', 'restore', 'relight'), ''),
+        renames=[
+            *KIND_TENSORFLOW_RENAMES,
+            *((rf'^RelightNet/{old}\.', f'relight.{new}.') for old, new in ISSR_RELIGHT.items()),
+            *((rf'^SegNet/conv1_{i + 1}\.', f'segment.encoder.0.{i}.0.') for i in range(2)),
+            *((rf'^{scope}/conv2d{f"_{i}" if i else ""}\.', f'{subnet}.{name}.')
+              for scope, (subnet, names) in ISSR_CONVS.items() for i, name in enumerate(names)),
+            *((rf'^{scope}/resBlock(\d)/conv2d{suffix}\.', rf'{subnet}.blocks.\1.body.{place}.')
+              for scope, (subnet, _) in ISSR_CONVS.items() for suffix, place in (('', '0.0'), ('_1', '1'))),
+        ],
+        dead=TENSORFLOW_DEAD),
     'kindpp':
     Conversion(
         model='baseline/kindpp_lol',

@@ -3,7 +3,7 @@ _base_ = ['../default_runtime.py', '../datasets.py']
 model = dict(
     type='SKFEditor',
     generator=dict(type='CIDNet'),
-    # vgg_weights='vgg19-dcbb9e9d.pth', torchvision's, adds the perceptual term.
+    # Its perceptual term needs torchvision's VGG19, from torchvision's cache or vgg_weights=PATH.
     recon_loss=dict(type='CIDNetLoss'))
 # The parts that turn it into HVI-CIDNet-SKF.
 skf = dict(

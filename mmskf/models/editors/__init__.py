@@ -2,6 +2,7 @@ from .cidnet import CIDNet
 from .drbn import DRBNNet
 from .enhancement_editor import EnhancementEditor
 from .hwmnet import HWMNet
+from .issr import ISSREditor, ISSRNet
 from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
@@ -17,7 +18,7 @@ from .staged_editor import StagedEditor
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
+    'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'ISSREditor', 'ISSRNet', 'Identity', 'KinD', 'KinDEditor',
     'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'MIRNetV2', 'RetinexNet',
     'RetinexformerNet', 'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]

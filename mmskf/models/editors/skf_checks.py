@@ -43,7 +43,7 @@ def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
                          f'{editor.skb.label} has features only, which is enough for SE modules alone: set model.skb to a bank '
                          'with a segmentation head, or '
                          f'{" and ".join(f"model.{name}=None" for name in editor.semantic_losses)}')
-    if editor.skb and not (editor.has_se or editor.semantic_losses):
+    if editor.skb and not (editor.has_se or editor.semantic_losses or editor.needs_labels):
         raise ValueError('There is a semantic knowledge bank, but nothing uses it: set generator.se, sch_loss or '
                          'sa_loss, or start from one of configs/skf')
     if bool(editor.sa_loss) != bool(editor.discriminator):

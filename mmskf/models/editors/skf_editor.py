@@ -69,6 +69,7 @@ class SKFEditor(EnhancementEditor):
         ValueError: If a part of SKF is configured without its prerequisites, or a choice is unknown.
     """
 
+    needs_labels = False  # Whether the method's own loss needs the label maps of the knowledge bank, as ISSR's does.
     skb: KnowledgeBank | None
     sch_loss: SCHLoss | None
     sa_loss: SALoss | None

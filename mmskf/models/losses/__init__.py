@@ -1,5 +1,6 @@
 from .cidnet_loss import CIDNetLoss
 from .flow_nll_loss import FlowNLLLoss
+from .issr_loss import ISSRRelightLoss, ISSRSegmentLoss
 from .kind_loss import KinDAdjustLoss, KinDDecomLoss, KinDRestoreLoss
 from .regions import inside_regions
 from .retinexnet_loss import RetinexNetDecomLoss, RetinexNetRelightLoss
@@ -9,6 +10,6 @@ from .soft_histogram import soft_histogram
 from .ssim_loss import PyramidLoss, SSIMLoss, ssim
 
 __all__ = [
-    'CIDNetLoss', 'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
-    'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
+    'CIDNetLoss', 'FlowNLLLoss', 'ISSRRelightLoss', 'ISSRSegmentLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss',
+    'PyramidLoss', 'RetinexNetDecomLoss', 'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
 ]

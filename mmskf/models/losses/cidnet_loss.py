@@ -44,8 +44,8 @@ class CIDNetLoss(WeightedTerms[HVIOutputs]):
     ``perceptual_weight`` times that of the features of VGG19. The density of the color space gets gradients through both images.
 
     Args:
-        vgg_weights (str or Path, optional): State dict of torchvision's VGG19 (ImageNet). Defaults to None: there is no
-            perceptual term, and a warning says so once.
+        vgg_weights (str or Path, optional): State dict of torchvision's VGG19 (ImageNet). Defaults to None: the file in
+            torchvision's cache. If there is none, there is no perceptual term, and a warning says so once.
         hvi_weight (float): Weight of all terms in the HVI color space. Defaults to 1.
         ssim_weight (float): Defaults to 0.5.
         edge_weight (float): Defaults to 50.
@@ -60,20 +60,18 @@ class CIDNetLoss(WeightedTerms[HVIOutputs]):
                  edge_weight: float = 50.,
                  perceptual_weight: float = 0.01):
         super().__init__()
-        self.vgg = VGGFeatures('vgg19', vgg_weights, self.layers) if vgg_weights and perceptual_weight else None
+        self.vgg = VGGFeatures('vgg19', self.layers, vgg_weights)
         self.hvi_weight = hvi_weight
         self.ssim_weight = ssim_weight
         self.edge_weight = edge_weight
         self.perceptual_weight = perceptual_weight
-        self.to_warn = self.vgg is None and perceptual_weight != 0
 
     def terms(self, outputs: HVIOutputs, gt: Tensor) -> dict[str, Tensor]:
-        if self.to_warn:
-            self.to_warn = False
-            print_log('CIDNetLoss has no perceptual term: it needs the weights of VGG19. With access to the network, `python -c '
-                      '"import torchvision; torchvision.models.vgg19(weights=\'IMAGENET1K_V1\')"` downloads them to '
-                      "torchvision's cache; name the file as model.recon_loss.vgg_weights, or set "
-                      'model.recon_loss.perceptual_weight=0', logger='current', level=logging.WARNING)
+        if self.perceptual_weight and not self.vgg.path.is_file():
+            self.perceptual_weight = 0.
+            print_log(f'CIDNetLoss has no perceptual term: it needs the weights of VGG19, but there is no file {self.vgg.path}. '
+                      f'{self.vgg.advice}; for a copy elsewhere set model.recon_loss.vgg_weights, and '
+                      'model.recon_loss.perceptual_weight=0 to do without', logger='current', level=logging.WARNING)
         image, density = outputs
         terms = self.compare(image, gt)
         hvi = self.compare(rgb_to_hvi(image, density), rgb_to_hvi(gt, density))
@@ -85,13 +83,12 @@ class CIDNetLoss(WeightedTerms[HVIOutputs]):
             l1=F.l1_loss(x, y),
             ssim=self.ssim_weight * (1 - ssim(x, y)),
             edge=self.edge_weight * F.mse_loss(laplacian_residue(x), laplacian_residue(y)))
-        if self.vgg is not None:
+        if self.perceptual_weight:
             terms['perceptual'] = self.perceptual_weight * self.perceptual(x, y)
         return terms
 
     def perceptual(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean squared error of the features, summed over the layers; without a gradient for ``y``."""
-        assert self.vgg is not None
         # The released code takes [0, 1] for [-1, 1], and HVI for RGB.
         features = zip(self.vgg((x + 1) / 2), self.vgg((y.detach() + 1) / 2))
         return torch.stack([F.mse_loss(*pair) for pair in features]).sum()

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import VGG16_Weights, VGG19_Weights
 from torchvision.models.vgg import cfgs, make_layers
 
 from mmskf.weights import WeightsError, read_state_dict
 
 CONFIGS = dict(vgg16='D', vgg19='E')  # torchvision's letters
+WEIGHTS = dict(vgg16=VGG16_Weights.IMAGENET1K_V1, vgg19=VGG19_Weights.IMAGENET1K_V1)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -31,8 +33,13 @@ class VGGFeatures(nn.Module):
 
     Args:
         arch (str): 'vgg16' or 'vgg19'.
-        weights (str or Path): State dict of torchvision's network (ImageNet).
         layers (Sequence[str]): The convolutions whose outputs are returned, such as 'conv3_4'.
+        weights (str or Path, optional): State dict of torchvision's network (ImageNet). Defaults to None: the file that
+            torchvision itself keeps in its cache, ``torch.hub.get_dir()/checkpoints``.
+
+    Attributes:
+        path (Path): The file of the weights, which need not exist before they are needed.
+        advice (str): How to get that file.
 
     Shape:
         RGB in [0, 1], (N, 3, H, W) -> one map for each layer
@@ -42,7 +49,7 @@ class VGGFeatures(nn.Module):
         ValueError: If ``arch`` or a layer is unknown; when first used, if the weights are not those of ``arch``.
     """
 
-    def __init__(self, arch: str, weights: str | Path, layers: Sequence[str]):
+    def __init__(self, arch: str, layers: Sequence[str], weights: str | Path | None = None):
         super().__init__()
         if arch not in CONFIGS:
             raise ValueError(f'arch={arch!r}: choose from {", ".join(CONFIGS)}')
@@ -50,7 +57,11 @@ class VGGFeatures(nn.Module):
         unknown = [layer for layer in layers if layer not in indices]
         if unknown:
             raise ValueError(f'{arch} has no layer {unknown[0]}: choose from {", ".join(indices)}')
-        self.arch, self.weights = arch, weights
+        file_name = WEIGHTS[arch].url.rsplit('/', 1)[-1]
+        self.arch = arch
+        self.path = Path(weights or Path(torch.hub.get_dir(), 'checkpoints', file_name))
+        self.advice = (f'With access to the network, `python -c "import torchvision; torchvision.models.{arch}(weights='
+                       f"'IMAGENET1K_V1')\"` downloads {file_name} to torchvision's cache")
         self.indices = [indices[layer] for layer in layers]
         # Inside a tuple it is not a submodule.
         self._loaded: tuple[nn.Sequential, ...] = ()
@@ -60,10 +71,10 @@ class VGGFeatures(nn.Module):
         with torch.device('meta'):
             network = make_layers(cfgs[CONFIGS[self.arch]])[:max(self.indices) + 1]
         try:
-            weights = read_state_dict(self.weights)
+            weights = read_state_dict(self.path)
             network.load_state_dict({key: weights[f'features.{key}'] for key in network.state_dict()}, assign=True)
         except (KeyError, RuntimeError, WeightsError) as error:
-            raise ValueError(f"{self.weights} is not a state dict of torchvision's {self.arch} ({error}): name another file, or "
+            raise ValueError(f"{self.path} is not a state dict of torchvision's {self.arch} ({error}): name another file, or "
                              'get it again') from error
         for layer in network:
             if isinstance(layer, nn.ReLU):
