@@ -147,7 +147,7 @@ def issr(net, inputs):
 
 
 def cidnet(net, inputs):
-    """Any size, as for Retinexformer; of whole ones also what is before and after the color space, and the released saturation."""
+    """Images of any size; of whole ones also what is before and after the network, and the saturation of the authors' test."""
     (height, width), padded = inputs['x'].shape[-2:], pad_to_multiple(inputs['x'], net.size_divisor)
     outputs = dict(y=net(padded).image[..., :height, :width])
     if padded.shape == inputs['x'].shape:
@@ -225,7 +225,7 @@ NETWORKS = {
         dict(type='CIDNet'), (1_904_609, 2_198_093), dict(sources=(2, 2, 1, 1, 0, 0), ffn='dual', expansion=1),
         dict(channels=(8, 8, 16, 32), heads=(1, 2, 2)),
         config='cidnet_skf_lol', stopped=['density'],
-        references=[Reference('cidnet', ('a_64x96', 'b_56x72', 'c_51x77_padded'), cidnet,
+        references=[Reference('cidnet', ('b_56x72', 'c_51x77_padded'), cidnet,
                               dict(i_lca1='intensity.encoder.0', hv_lca1='color.encoder.0', i_lca4='intensity.bottleneck',
                                    hv_lca6='color.decoder.1'))]),
     'mirnet_v2': Network(

@@ -29,8 +29,8 @@ train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# Training schedule of HVI-CIDNet's authors: Adam for 1000 epochs of 61 batches, epoch by epoch with 1/3, 1/3, 2/3 and all of 1e-4,
-# then along a cosine to 1e-7. They train the first epoch with a learning rate of 0.
+# Training schedule of HVI-CIDNet's authors: Adam for 1000 epochs of 61 batches, epoch by epoch with 1/3, 1/3, 2/3 and all of
+# 1e-4, then along a cosine to 1e-7. Their own first epoch has a learning rate of 0.
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.9, 0.999)))
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=61000, val_interval=5000)
 param_scheduler = [

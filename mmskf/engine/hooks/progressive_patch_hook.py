@@ -12,24 +12,25 @@ from mmskf.registry import HOOKS
 class ProgressivePatchHook(Hook):
     """Trains on few large patches after many small ones (progressive learning, as in Restormer and MIRNet-v2).
 
-    The data loader cuts patches of the largest size, as many as there are in the largest batch. Of each batch this hook keeps some
-    at random, and of these one window, at the same random position in all of them. What it chooses depends on seed, process and
-    iteration only, so a resumed training sees the same patches.
+    The data loader cuts patches of the largest size, as many as there are in the largest batch. Of each batch this hook keeps
+    some at random, and of these one window, at the same random position in all of them. What it chooses depends on seed, process
+    and iteration only, so a resumed training sees the same patches.
 
     Args:
-        phases (Sequence[dict]): In this order, each with ``iters``, its number of iterations; ``batch_size``, of one process; and
-            ``patch_size``, in pixels. The last one lasts until the end of the training. Where the data loader has fewer or smaller
-            patches, they are left as they are.
+        phases (Sequence[dict]): In this order, each with ``iters``, its number of iterations; ``batch_size``, of one process;
+            and ``patch_size``, in pixels. The last one lasts until the end of the training. Where the data loader has fewer or
+            smaller patches, they are left as they are.
 
     Raises:
         ValueError: If there is no phase, or one lacks a field, has another one, or is not positive.
     """
+
     def __init__(self, phases: Sequence[dict]):
         fields = ('iters', 'batch_size', 'patch_size')
         for phase in phases:
             if set(phase) != set(fields) or any(not isinstance(phase[name], int) or phase[name] < 1 for name in fields):
-                raise ValueError(f'ProgressivePatchHook.phases has the phase {dict(phase)}: each takes {", ".join(fields)}, all of '
-                                 'them integers of 1 or more')
+                raise ValueError(f'ProgressivePatchHook.phases has the phase {dict(phase)}: each takes {", ".join(fields)}, all '
+                                 'of them integers of 1 or more')
         if not phases:
             raise ValueError(f'ProgressivePatchHook.phases is empty: give at least one, with {", ".join(fields)}')
         self.phases = phases

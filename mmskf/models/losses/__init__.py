@@ -11,5 +11,6 @@ from .ssim_loss import PyramidLoss, SSIMLoss, ssim
 
 __all__ = [
     'CIDNetLoss', 'FlowNLLLoss', 'ISSRRelightLoss', 'ISSRSegmentLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss',
-    'PyramidLoss', 'RetinexNetDecomLoss', 'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
+    'PyramidLoss', 'RetinexNetDecomLoss', 'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions',
+    'soft_histogram', 'ssim'
 ]

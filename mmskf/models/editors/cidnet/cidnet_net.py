@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -144,7 +146,7 @@ class Branch(nn.Module):
         def attention(level: int) -> LightenCrossAttention:
             return LightenCrossAttention(widths[level], heads[level - 1], residual)
 
-        pairs = list(zip(widths, widths[1:]))
+        pairs = list(pairwise(widths))
         self.stem = edge(inputs, widths[0])
         self.downs = nn.ModuleList(Down(*pair) for pair in pairs)
         self.encoder = nn.ModuleList(map(attention, (1, 2, 3)))

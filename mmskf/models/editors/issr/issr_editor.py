@@ -35,8 +35,8 @@ class ISSREditor(KinDEditor):
         self.class_groups = class_groups
         classes = self.generator.segment.head[-1].out_channels
         if len(class_groups) != classes - 1:
-            raise ValueError(f'model.class_groups has {len(class_groups)} groups, but the segmentation has {classes} classes: give '
-                             f'{classes - 1}; all other classes of the knowledge bank form the last one')
+            raise ValueError(f'model.class_groups has {len(class_groups)} groups, but the segmentation has {classes} classes: '
+                             f'give {classes - 1}; all other classes of the knowledge bank form the last one')
         if self.skb is not None and not self.skb.num_classes:
             raise ValueError(f'ISSR is trained on label maps, but the knowledge bank, {self.skb.label}, has features only: set '
                              'model.skb to a bank with a segmentation head')
@@ -45,8 +45,8 @@ class ISSREditor(KinDEditor):
     def merged(self) -> Tensor:
         """Class of the knowledge bank -> class of the segmentation: (classes of the bank, ), int64."""
         if self.skb is None:
-            raise ValueError('ISSR is trained on label maps, which a knowledge bank makes: add one of configs/skb to _base_, or set '
-                             'model.skb')
+            raise ValueError('ISSR is trained on label maps, which a knowledge bank makes: add one of configs/skb to _base_, or '
+                             'set model.skb')
         names = class_names(self.skb)
         merged = torch.full((len(names), ), len(self.class_groups))
         for number, group in enumerate(self.class_groups):
