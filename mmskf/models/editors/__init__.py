@@ -18,7 +18,7 @@ from .staged_editor import StagedEditor
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'ISSREditor', 'ISSRNet', 'Identity', 'KinD', 'KinDEditor',
-    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'MIRNetV2', 'RetinexNet',
-    'RetinexformerNet', 'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
+    'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'ISSREditor',
+    'ISSRNet', 'Identity', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor',
+    'LLFlowNet', 'MIRNetV2', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
 ]
