@@ -47,7 +47,8 @@ class ProgressivePatchHook(Hook):
         """Reduces the batch, in place."""
         assert data_batch is not None
         phase = self.phase(runner.iter)
-        generator = torch.Generator().manual_seed(hash((runner.seed, get_rank(), runner.iter)) % 2**32)
+        # A seed of its own: with that of SeedEachIterationHook the patches would depend on what is drawn for MixUp.
+        generator = torch.Generator().manual_seed(hash((runner.iter, get_rank(), runner.seed)) % 2**32)
         inputs, samples = data_batch['inputs'], data_batch['data_samples']
         chosen = torch.randperm(len(inputs), generator=generator)[:phase['batch_size']].tolist()
         window = [slice(None)]

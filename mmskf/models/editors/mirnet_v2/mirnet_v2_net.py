@@ -148,6 +148,7 @@ class MIRNetV2(EnhancementNet):
         ValueError: If ``channels`` is not a multiple of 16.
     """
     size_divisor = 4
+    max_pixels = 400_000
 
     def __init__(self,
                  channels: int = 80,
