@@ -32,16 +32,16 @@ def data():
 def test_only_the_student_learns(distiller, data):
     teacher = {key: value.clone() for key, value in distiller.teacher.network.state_dict().items()}
     statistics = {key: value.clone() for key, value in distiller.network.state_dict().items() if 'running' in key}
-    optimizer = torch.optim.Adam(distiller.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(distiller.parameters(), 3e-3)
     distiller.train()
     dark = []
-    for _ in range(8):
+    for _ in range(25):
         losses = distiller(**data, mode='loss')
         dark.append(losses['loss_dark'].item())
         optimizer.zero_grad()
         sum(losses.values()).backward()
         optimizer.step()
-    assert dark[-1] < 0.8 * dark[0]
+    assert dark[-1] < 0.8 * dark[0], dark
     assert all(torch.equal(value, teacher[key]) for key, value in distiller.teacher.network.state_dict().items())
     assert all(torch.equal(distiller.network.state_dict()[key], value) for key, value in statistics.items())
     assert {key.split('.')[0] for key in distiller.state_dict()} == {'network'}
