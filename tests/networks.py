@@ -40,7 +40,7 @@ class Network:
     Args:
         generator (dict): Its config, in full size.
         parameters (tuple[int, int]): Without and with SE modules that read HRNet-W48.
-        se (dict, optional): Config of its SE modules. Defaults to None: it has none.
+        se (dict, optional): Config of its SE modules; None: there is no place for them.
         small (dict): What makes it small.
         config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
@@ -48,16 +48,11 @@ class Network:
     """
     generator: dict
     parameters: tuple[int, int]
-    se: dict | None = None
+    se: dict | None
     small: dict = field(default_factory=dict)
     config: str | None = None
     references: Sequence[Reference] = ()
     stopped: Sequence[str] = ()
-
-    @property
-    def sources(self):
-        """What its SE modules read."""
-        return self.se['sources'] if self.se else ()
 
     def build(self, se=True, widths=TINY_WIDTHS, **options):
         """The network in eval mode; SE modules by the network's own config, by another one, or without."""
@@ -129,12 +124,6 @@ def kind_port(net, inputs):
                 out=outputs.image)
 
 
-def any_size(net, inputs):
-    """The reference tests images of any size: mirrored to what the network takes, and cut."""
-    height, width = inputs['x'].shape[-2:]
-    return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
-
-
 def issr(net, inputs):
     reflectance, illumination = net.decom(inputs['x'])
     scores, ratio = net.segment(reflectance), inputs['ratio'].flatten()
@@ -155,6 +144,12 @@ def cidnet(net, inputs):
         enhanced = net.enhanced(hvi, inputs['prior'])
         outputs.update(hvi_in=hvi, hvi_out=enhanced, y_gated=hvi_to_rgb(enhanced, net.density, saturation=1.3))
     return outputs
+
+
+def any_size(net, inputs):
+    """The reference tests images of any size: mirrored to what the network takes, and cut."""
+    height, width = inputs['x'].shape[-2:]
+    return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
 
 
 def llflow(net, inputs):
@@ -198,7 +193,7 @@ NETWORKS = {
         config='kindpp_skf_lol',
         references=[Reference('kindpp', ('a_64x96', 'b_52x76'), kind, options=dict(exposure='gt'))]),
     'issr': Network(
-        dict(type='ISSRNet'), (7_845_035, 7_845_035),
+        dict(type='ISSRNet'), (7_845_035, 7_845_035), None,
         references=[Reference('issr', ('b_51x77', ), issr)]),
     'drbn': Network(
         dict(type='DRBNNet'), (557_668, 599_132), dict(FINE, gelu='tanh'), dict(channels=4, growth=2),
@@ -214,13 +209,6 @@ NETWORKS = {
         config='snr_skf_lol',
         references=[Reference('snr', THREE, snr, dict(transformer_out='long_range.layers.5', recon_trunk_out='fusion')),
                     Reference('snr_skf', THREE, snr)]),
-    'retinexformer': Network(
-        dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1),
-        dict(channels=8, blocks=(1, 1, 1)),
-        config='retinexformer_skf_lol',
-        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), any_size,
-                              dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
-                                   enc0='encoder.0', bottom='bottleneck'))]),
     'cidnet': Network(
         dict(type='CIDNet'), (1_904_609, 2_198_093), dict(sources=(2, 2, 1, 1, 0, 0), ffn='dual', expansion=1),
         dict(channels=(8, 8, 16, 32), heads=(1, 2, 2)),
@@ -234,6 +222,13 @@ NETWORKS = {
         config='mirnet_v2_skf_lol',
         references=[Reference('mirnet_v2', ('b_52x76', 'c_51x77_padded'), any_size,
                               dict(bot='groups.0.blocks.0.blocks.2', mrb0='groups.0.blocks.0', rrg1='groups.1'))]),
+    'retinexformer': Network(
+        dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1),
+        dict(channels=8, blocks=(1, 1, 1)),
+        config='retinexformer_skf_lol',
+        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), any_size,
+                              dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
+                                   enc0='encoder.0', bottom='bottleneck'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
         config='llflow_s_skf_lol',

@@ -54,30 +54,6 @@ SNR_RENAMES = [
     (r'pos_ffn\.w_1', 'ffn.1'),
     (r'pos_ffn\.w_2', 'ffn.3'),
 ]
-RETINEXFORMER_RENAMES = [
-    (r'^(?:params\.)?body\.0\.', ''),
-    (r'^estimator\.conv1\.', 'estimator.expand.'),
-    (r'^estimator\.depth_conv\.', 'estimator.grouped.'),
-    (r'^estimator\.conv2\.', 'estimator.to_map.'),
-    (r'^denoiser\.', ''),
-    (r'^embedding\.', 'shallow.'),
-    (r'^mapping\.', 'to_rgb.'),
-    (r'^encoder_layers\.(\d)\.0\.blocks\.', r'encoder.\1.'),
-    (r'^encoder_layers\.(\d)\.1\.', r'downs.\1.'),
-    (r'^encoder_layers\.(\d)\.2\.', r'illumination_downs.\1.'),
-    (r'^bottleneck\.blocks\.', 'bottleneck.'),
-    (r'^decoder_layers\.(\d)\.0\.', r'ups.\1.'),
-    (r'^decoder_layers\.(\d)\.1\.', r'fusions.\1.'),
-    (r'^decoder_layers\.(\d)\.2\.blocks\.', r'decoder.\1.'),
-    (r'\.0\.to_q\.', '.attention.query.'),
-    (r'\.0\.to_k\.', '.attention.key.'),
-    (r'\.0\.to_v\.', '.attention.value.'),
-    (r'\.0\.rescale$', '.attention.temperature'),
-    (r'\.0\.proj\.', '.attention.project_out.'),
-    (r'\.0\.pos_emb\.', '.attention.position.'),
-    (r'\.1\.norm\.', '.norm.'),
-    (r'\.1\.fn\.net\.', '.ffn.'),
-]
 CIDNET_RENAMES = [
     (r'^trans\.density_k$', 'density'),
     (r'^HV(?=[ED]_|_LCA)', 'color.'),
@@ -123,6 +99,30 @@ MIRNET_V2_RENAMES = [
     (r'\.conv_du\.', '.reduce.'),
     (r'\.fcs\.', '.expand.'),
     (r'\.conv_out\.', '.project_out.'),
+]
+RETINEXFORMER_RENAMES = [
+    (r'^(?:params\.)?body\.0\.', ''),
+    (r'^estimator\.conv1\.', 'estimator.expand.'),
+    (r'^estimator\.depth_conv\.', 'estimator.grouped.'),
+    (r'^estimator\.conv2\.', 'estimator.to_map.'),
+    (r'^denoiser\.', ''),
+    (r'^embedding\.', 'shallow.'),
+    (r'^mapping\.', 'to_rgb.'),
+    (r'^encoder_layers\.(\d)\.0\.blocks\.', r'encoder.\1.'),
+    (r'^encoder_layers\.(\d)\.1\.', r'downs.\1.'),
+    (r'^encoder_layers\.(\d)\.2\.', r'illumination_downs.\1.'),
+    (r'^bottleneck\.blocks\.', 'bottleneck.'),
+    (r'^decoder_layers\.(\d)\.0\.', r'ups.\1.'),
+    (r'^decoder_layers\.(\d)\.1\.', r'fusions.\1.'),
+    (r'^decoder_layers\.(\d)\.2\.blocks\.', r'decoder.\1.'),
+    (r'\.0\.to_q\.', '.attention.query.'),
+    (r'\.0\.to_k\.', '.attention.key.'),
+    (r'\.0\.to_v\.', '.attention.value.'),
+    (r'\.0\.rescale$', '.attention.temperature'),
+    (r'\.0\.proj\.', '.attention.project_out.'),
+    (r'\.0\.pos_emb\.', '.attention.position.'),
+    (r'\.1\.norm\.', '.norm.'),
+    (r'\.1\.fn\.net\.', '.ffn.'),
 ]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What TensorFlow's optimizer and saver add to a checkpoint besides the network.
@@ -201,12 +201,12 @@ CONVERSIONS = {
             *((rf'fuseblk_{i + 1}\.', f'se.{i}.') for i in range(3)),
             *DRBN_RENAMES,
         ]),
-    'retinexformer':
-    Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
     'cidnet':
     Conversion(model='baseline/cidnet_lol', renames=CIDNET_RENAMES, dead=[r'I_LCA5\..*']),
     'mirnet_v2':
     Conversion(model='baseline/mirnet_v2_lol', renames=MIRNET_V2_RENAMES),
+    'retinexformer':
+    Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',

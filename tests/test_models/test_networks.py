@@ -39,7 +39,7 @@ def test_contract(name):
     network = NETWORKS[name]
     net, plain = network.build_small(), network.build_small(se=False)
     assert isinstance(net, EnhancementNet)
-    assert len(net.se_modules) == len(network.sources) and not plain.se_modules
+    assert len(net.se_modules) == len((network.se or {}).get('sources', ())) and not plain.se_modules
     assert isinstance(net.size_divisor, int) and net.size_divisor >= 1
     assert isinstance(net.early_image, bool) and isinstance(net.stages, tuple) and not net.test_uses_gt
     assert all(hasattr(net, stage) for stage in net.stages)
@@ -196,7 +196,7 @@ def test_se_has_an_effect(name):
         else:
             features[source] = features[source] + torch.randn_like(features[source])
         changed = full_size(net(image, SemanticPrior(features, logits)))
-        assert torch.equal(changed, guided) != (source in network.sources), source
+        assert torch.equal(changed, guided) != (source in network.se['sources']), source
 
 
 @WITH_SE
@@ -209,8 +209,8 @@ def test_the_prior_is_read_in_place(name):
     for module in net.se_modules:
         module.register_forward_pre_hook(lambda module, args: seen.append(args[1]))
     net(image_for(net), prior)
-    assert len(seen) == len(network.sources)
-    assert all(semantic is prior.source(source) for semantic, source in zip(seen, network.sources))
+    assert len(seen) == len(network.se['sources'])
+    assert all(semantic is prior.source(source) for semantic, source in zip(seen, network.se['sources']))
     assert all(torch.equal(feature, old) for feature, old in zip(prior.features, before))
 
 
