@@ -1,7 +1,9 @@
 import pytest
 import torch
+from networks import NETWORKS, small_prior
 
 from mmskf.models import CIDNet
+from mmskf.models.hvi import rgb_to_hvi
 
 
 def small(**options):
@@ -36,3 +38,14 @@ def test_the_third_level_does_not_see_the_attention_of_the_second():
         branch.encoder[1].attention.project_out.weight.mul_(3)
     assert not torch.equal(net(image).image, before)
     assert all(torch.equal(*pair) for first, second in zip(seen[:2], seen[2:]) for pair in zip(first, second))
+
+
+@torch.no_grad()
+def test_training_starts_near_the_input_with_and_without_se():
+    """Intensity and colors are clipped on the way back to RGB, and what is clipped has no gradient."""
+    image, prior = 0.1 * torch.rand(1, 3, 32, 64), small_prior(32, 64)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        for net in (NETWORKS['cidnet'].build(se=False), NETWORKS['cidnet'].build()):
+            hvi = rgb_to_hvi(image, net.density)
+            assert (net.enhanced(hvi, prior) - hvi).std() < 0.05

@@ -195,6 +195,12 @@ class CIDNet(EnhancementNet):
         self.intensity = Branch(1, 1, channels, heads, decoder=(1, ), residual=True)
         self.color = Branch(3, 2, channels, heads, decoder=(2, 1), residual=False)
         self.se = SEModuleList(se, channels=[width for width in channels[2::-1] for _ in range(2)])
+        if self.se:
+            # The heads change the image by a few thousandths at first, but for the larger features of SE modules: most of the
+            # intensity would be clipped, which leaves no gradient.
+            with torch.no_grad():
+                for branch in (self.intensity, self.color):
+                    branch.head.weight.mul_(0.01)
 
     def forward(self, inputs: Tensor, prior: Prior = None) -> HVIOutputs:
         """Enhances a batch of images.

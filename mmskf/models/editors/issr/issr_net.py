@@ -47,7 +47,9 @@ class ISSRNet(RetinexGenerator):
         self.segment = SegmentationNet(classes)
         self.restore = DenoiseNet(classes)
         self.relight = RelightNet()
-        start_as_tensorflow(self)
+        # Not the denoising: its many residual blocks would start with values around 10, and its training with large leaps.
+        for net in (self.decom, self.segment, self.relight):
+            start_as_tensorflow(net)
 
     def enhance(self, inputs: Tensor, prior: Prior, gt: Tensor | None) -> Exposure:
         """Testing; the ground truth is used only with ``exposure='gt'``."""
