@@ -8,6 +8,8 @@ model = dict(
 # The parts that turn it into MIRNet-v2-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual', expansion=1)),
+    # On the enhanced image SCH has about 11 % of the gradient norm of loss_recon, SA about 13 % (gradient_share.py --warm-up 20,
+    # crops of 64x64, with the small knowledge bank).
     sch_loss=dict(type='SCHLoss', loss_weight=0.3),
     sa_loss=dict(type='SALoss', loss_weight=0.005),
     discriminator=dict(type='SADiscriminator'))
