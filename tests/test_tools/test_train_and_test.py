@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
 from tiny import evaluate
@@ -154,6 +155,7 @@ def test_photos_without_ground_truth(tool, tmp_path, capfd):
         Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name / 'photo.png')
     model = init_model('drbn_lol')
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'drbn.pth')
+    MMLogger.get_instance(tmp_path.name)  # writes where this test listens, unlike one made earlier
     tool('tools/test').main([
         'drbn_lol', str(tmp_path / 'drbn.pth'), '--unpaired', str(tmp_path), '--work-dir', str(tmp_path / 'work'),
         '--out', str(tmp_path / 'scores.csv'), '--show-dir', str(tmp_path / 'show'), '--cfg-options',

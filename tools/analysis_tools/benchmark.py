@@ -24,13 +24,14 @@ import numpy as np
 import torch
 from benchmark_sch import read_peak, reset_peak, synchronize
 from mmcv.transforms import Compose
-from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.config import datasets, optim_wrappers
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import add_cfg_options
 
 WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state
 
@@ -56,7 +57,7 @@ def parse_args(args=None):
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -185,4 +186,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

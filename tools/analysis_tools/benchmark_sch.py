@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from mmskf.models.losses import SCHLoss
+from mmskf.utils.errors import run_tool
 
 NUM_CLASSES = 59
 CLASSES_PER_IMAGE = 15
@@ -169,4 +170,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

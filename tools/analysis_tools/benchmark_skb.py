@@ -21,6 +21,7 @@ from prettytable import PrettyTable
 
 import mmskf.models  # noqa: F401
 from mmskf.registry import MODELS
+from mmskf.utils.errors import run_tool
 
 WARM_UP = 1  # untimed turns
 
@@ -88,4 +89,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,12 +7,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import torch
-from mmengine.config import DictAction
 from prettytable import PrettyTable
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config
 from mmskf.models import KnowledgeBank, SEModule
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import add_cfg_options
 
 NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
 
@@ -22,7 +23,7 @@ def parse_args(args=None):
         description="Count parameters and multiply-adds. The paper's tables do not include the knowledge bank.")
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--size', default='400x600', metavar='HEIGHTxWIDTH', help='image size (default: 400x600)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -89,4 +90,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

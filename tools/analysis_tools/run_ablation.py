@@ -15,15 +15,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 
 import mmengine
 from mmengine import fileio
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmskf.apis import config_root, find_config, load_config, use_amp
 from mmskf.apis.config import check_options, datasets, paired_layouts
 from mmskf.engine import Runner
 from mmskf.evaluation import NOT_MEASURED
 from mmskf.registry import MODELS
-from mmskf.utils.files import atomic_open
-from mmskf.utils.options import item_index, merge_options
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open, check_destination
+from mmskf.utils.options import add_cfg_options, item_index, merge_options
 
 PARTS = ('SCH', 'SA', 'SE')
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
@@ -48,8 +49,7 @@ def parse_args(args=None):
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--work-dir', help='where rows and tables go (default: work_dirs/ablation_table_N)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='FIELD=VALUE',
-                        help='change fields of every config that has them, such as optim_wrapper.optimizer.lr')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -244,6 +244,7 @@ def main(args=None):
     table = paper_tables()[args.table]
     rows = choose_rows(table, args.methods)
     folder = Path(args.work_dir or f'work_dirs/ablation_table_{args.table}')
+    check_destination(folder, folder=True)
     configs = [row_config(row['config'], args) for row in rows]
     unused = [option for option in args.cfg_options if not any(has_field(cfg, option) for cfg in configs)]
     if unused:
@@ -270,4 +271,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main() > 0)
+    run_tool(main)

@@ -23,6 +23,7 @@ from scipy.stats import rankdata
 
 from mmskf.apis.config import paired_layouts
 from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
+from mmskf.utils.errors import run_tool
 from mmskf.utils.image_folder import describe_skipped, list_images
 
 # Names of the data sets in configs/_base_/datasets.py.
@@ -174,7 +175,7 @@ def training_images(folder):
         images = list(map(str, list_images(candidate, recursive=False).images)) if candidate.is_dir() else []
         if images:
             return images
-    raise SystemExit(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))
+    raise FileNotFoundError(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))
 
 
 def find_leaks(test, train, threshold):
@@ -221,8 +222,8 @@ def main(argv=None):
     for problem in problems:
         print(f'problem: {problem}')
     print(f'{args.root}: {len(problems)} problems' if problems else f'{args.root} is a complete "{args.kind}" data set')
-    return 1 if problems else 0
+    return len(problems)
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    run_tool(main)
