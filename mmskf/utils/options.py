@@ -4,7 +4,8 @@ mmengine merges field by field and addresses an item of a list by its index: ``p
 well: ``pipeline.RandomCrop.crop_size``, so that nothing has to be counted.
 """
 import difflib
-from argparse import ArgumentError, ArgumentParser, Namespace
+import re
+from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,18 @@ def add_cfg_options(parser: ArgumentParser) -> None:
     """Adds ``--cfg-options``, a dict of dotted fields and their values."""
     parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, default={}, metavar='FIELD=VALUE',
                         help='change fields of the config, such as train_dataloader.num_workers=0')
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH, such as '400x600' -> its two numbers, for argparse.
+
+    Raises:
+        ArgumentTypeError: If it has another form.
+    """
+    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
+    if match is None:
+        raise ArgumentTypeError(f'{text!r}: expected HEIGHTxWIDTH in pixels, such as 400x600')
+    return int(match[1]), int(match[2])
 
 
 def kind_mismatch(value: Any, current: Any, annotation: Any = None) -> str | None:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmskf.apis import init_model, load_config
 from mmskf.models import KnowledgeBank, SEModule
 from mmskf.utils.errors import run_tool
-from mmskf.utils.options import add_cfg_options
+from mmskf.utils.options import add_cfg_options, image_size
 
 NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
 
@@ -22,7 +22,7 @@ def parse_args(args=None):
     parser = argparse.ArgumentParser(
         description="Count parameters and multiply-adds. The paper's tables do not include the knowledge bank.")
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--size', default='400x600', metavar='HEIGHTxWIDTH', help='image size (default: 400x600)')
+    parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH', help='image size (default: 400x600)')
     add_cfg_options(parser)
     return parser.parse_args(args)
 
@@ -77,13 +77,12 @@ def count_operations(model, size):
 
 def main(args=None):
     args = parse_args(args)
-    size = tuple(int(number) for number in args.size.split('x'))
     cfg = load_config(args.config, args.cfg_options)
     if cfg.model.get('skb'):
         cfg.model.skb.checkpoint = None
     model = init_model(cfg)
-    parameters, operations = count_parameters(model), count_operations(model, size)
-    table = PrettyTable(['part', 'parameters', f'GMACs at {args.size}'], align='r')
+    parameters, operations = count_parameters(model), count_operations(model, args.size)
+    table = PrettyTable(['part', 'parameters', f'GMACs at {"x".join(map(str, args.size))}'], align='r')
     for part in parameters:
         table.add_row([part, f'{parameters[part]:,}', f'{operations[part] / 1e9:.2f}'])
     print(table)

@@ -222,7 +222,7 @@ def main(argv=None):
     for problem in problems:
         print(f'problem: {problem}')
     print(f'{args.root}: {len(problems)} problems' if problems else f'{args.root} is a complete "{args.kind}" data set')
-    return len(problems)
+    return 1 if problems else 0
 
 
 if __name__ == '__main__':
