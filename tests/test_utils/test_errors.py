@@ -1,4 +1,5 @@
 import errno
+import os
 import re
 import runpy
 import sys
@@ -38,7 +39,7 @@ def answer(monkeypatch, capsys):
     (lambda: 0, 0, ''),
     (lambda: 3, 1, ''),
     (lambda: item_index([1], '5'), 2, "some.py: '5' is not an index of a list of 1 items\n"),
-    (lambda: open('/nowhere/x'), 2, "some.py: [Errno 2] No such file or directory: '/nowhere/x'\n"),
+    (lambda: os.stat('/nowhere/x'), 2, "some.py: [Errno 2] No such file or directory: '/nowhere/x'\n"),
     (lambda: raise_(OSError(errno.ENOSPC, 'No space left', 'x.pth')), 2, "some.py: [Errno 28] No space left: 'x.pth'\n"),
     (lambda: raise_(KeyboardInterrupt), 130, 'some.py: stopped\n'),
 ])

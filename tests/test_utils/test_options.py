@@ -55,7 +55,9 @@ def test_options_of_a_command_line():
 
 
 @pytest.mark.parametrize('option, message', [
-    ('lr', "'lr': expected FIELD=VALUE, such as"), ('=1', "'=1': expected FIELD=VALUE"), ('a..b=1', "'a..b=1': expected FIELD=VALUE"),
+    ('lr', "'lr': expected FIELD=VALUE, such as"),
+    ('=1', "'=1': expected FIELD=VALUE"),
+    ('a..b=1', "'a..b=1': expected FIELD=VALUE"),
     ('a=[1,(2]', "'a=[1,(2]': Imbalanced brackets"),
 ])
 def test_options_that_are_none(option, message, capsys):
@@ -67,10 +69,12 @@ def test_options_that_are_none(option, message, capsys):
 
 
 @pytest.mark.parametrize('value, current, annotation, expected', [
-    ('abc', 1, None, 'a number'), ('abc', 0.1, float, 'a number'), ('no', False, None, 'True or False'),
+    ('abc', 1, None, 'a number'), ('abc', 0.1, float, 'a number'),
+    ('no', False, None, 'True or False'),
     ('SGD', dict(type='Adam'), None, 'a set of fields'),
     (2, 0.1, None, None), (0.5, 1, int, None), (None, 1, None, None), ([1], 1, None, None), (1, False, None, None), (True, 4, int, None),
-    (10, dict(val=5), None, None), (False, dict(), None, None), ('auto', False, bool | str, None), ('x', None, None, None),
+    (10, dict(val=5), None, None), (False, dict(), None, None),
+    ('auto', False, bool | str, None), ('x', None, None, None),
     (1, 'x', None, None),
 ])
 def test_values_of_another_kind(value, current, annotation, expected):

@@ -172,7 +172,8 @@ def main(args=None):
     where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     print(f'SCH loss, forward and backward, float32, {where}, median of {args.repeats}')
     for case in args.cases:
-        report('x'.join(map(str, case)), *(in_fresh_process(name, case, args.device, args.threads, args.repeats) for name in LOSSES))
+        results = [in_fresh_process(name, case, args.device, args.threads, args.repeats) for name in LOSSES]
+        report('x'.join(map(str, case)), *results)
 
 
 if __name__ == '__main__':

@@ -22,7 +22,8 @@ def parse_args(args=None):
     parser = argparse.ArgumentParser(
         description="Count parameters and multiply-adds. The paper's tables do not include the knowledge bank.")
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH', help='image size (default: 400x600)')
+    parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
+                        help='image size (default: 400x600)')
     add_cfg_options(parser)
     return parser.parse_args(args)
 
