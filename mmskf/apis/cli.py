@@ -7,7 +7,7 @@ from mmengine.config import Config, DictAction
 
 from mmskf.engine.launch import prepare_launch
 
-from .config import load_config, use_amp
+from .config import check_model, load_config, use_amp
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
@@ -27,10 +27,11 @@ def runner_config(args: Namespace) -> Config:
     Raises:
         FileNotFoundError, KeyError: As :func:`load_config`.
         RuntimeError: If the launcher needs GPUs and there are none.
-        ValueError: If ``efficient_conv_bn_eval`` is asked for, which is not for these models.
+        ValueError: If the config describes no model, or asks for ``efficient_conv_bn_eval``, which is not for these models.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
+    check_model(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     if args.amp:

@@ -97,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'mmskf: the model is {DEFAULT_MODEL}, which needs no weights. Trained models do better: see mmskf list',
               file=sys.stderr)
     limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
-    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank)
+    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank,
+                               require_weights=True)
     results = inferencer.stream(
         args.inputs, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
         class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)

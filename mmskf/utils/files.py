@@ -1,6 +1,7 @@
 """Writes files so that neither a crash nor a full disk nor another process ever leaves or sees half a file."""
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,21 @@ def atomic_open(path: str | Path, mode: str = 'wb', **kwargs: Any) -> Iterator[I
                       'unchanged', str(path)) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def make_writable(folder: Path) -> None:
+    """Creates a folder for results and tries to write there, so that a run does not fail at its first result.
+
+    Raises:
+        OSError: If that is impossible; names the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = 'it is a file' if folder.is_file() else error.strerror
+        raise OSError(f'Results cannot be written to the folder {folder} ({reason}): choose another folder') from error
 
 
 def _sync_folder(folder: Path) -> None:
