@@ -238,7 +238,7 @@ class SKFInferencer(BaseInferencer):
                 batch_size: int = 1, format: str | None = None, **kwargs: Any) -> Iterator[Result]:
         # Errors in the call are raised here, not when the first result is requested.
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
-        self._check_options(**forward_kwargs, **postprocess_kwargs)
+        self.check_options(**forward_kwargs, **postprocess_kwargs)
         folder = None if out_dir is None else ResultFolder(out_dir, sources, format, postprocess_kwargs.get('bits', 8))
         if not sources:
             warnings.warn('There is nothing to enhance: the list of inputs is empty', stacklevel=2)
@@ -257,7 +257,8 @@ class SKFInferencer(BaseInferencer):
 
         return results()
 
-    def _check_options(self, strength: float = 1., class_strength: Mapping[str, float] | None = None, bits: int = 8) -> None:
+    def check_options(self, strength: float = 1., class_strength: Mapping[str, float] | None = None, bits: int = 8) -> None:
+        """Raises ValueError if an option of :meth:`stream` is out of range."""
         check_strength(strength)
         if class_strength:
             strength_map(np.zeros((1, 1), np.int64), self.classes, class_strength, strength)

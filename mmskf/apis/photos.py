@@ -25,13 +25,14 @@ from mmskf.utils.image_file import (
 )
 from mmskf.utils.image_folder import Originals, describe_skipped, list_images, printable
 
-PhotoInput = str | Path | np.ndarray
+from .video import VIDEO_EXTENSIONS
+
 COMMON_FORMATS = 'JPEG, PNG, TIFF, WebP, AVIF...'
 
 
 @dataclass
 class Source:
-    """A photo to be enhanced.
+    """A photo, or a video, to be enhanced.
 
     Attributes:
         given (str | np.ndarray): The path of the file, or the array.
@@ -57,13 +58,22 @@ class Source:
         return read_photo(Path(self.given).read_bytes(), self.name, pixel_limit)
 
 
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, by its extension."""
+        return isinstance(self.given, str) and self.error is None and Path(self.given).suffix.lower() in VIDEO_EXTENSIONS
+
+
+PhotoInput = str | Path | np.ndarray | Source
+
+
 def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path | None = None
                 ) -> tuple[list[Source], list[str]]:
     """Finds the photos that the inputs refer to.
 
     Args:
-        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an
-            array, or several of them.
+        inputs (str | Path | np.ndarray | Source | Sequence): A file, a folder (with subfolders), a pattern
+            (``photos/**/*.jpg``), an array, a photo found before, or several of them.
         out_dir (str | Path, optional): The output folder, which is excluded when folders are searched. Defaults to None.
 
     Returns:
@@ -73,7 +83,9 @@ def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path |
     notes: list[str] = []
     items: Sequence[Any] = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     for item in items:
-        if isinstance(item, np.ndarray):
+        if isinstance(item, Source):
+            sources.append(item)
+        elif isinstance(item, np.ndarray):
             sources.append(Source(item, f'The array at {len(sources)}', f'{len(sources):04d}'))
         elif isinstance(item, (str, Path)):
             sources += _sources_at(str(item), out_dir, notes)
@@ -91,8 +103,8 @@ def _sources_at(path: str, out_dir: str | Path | None, notes: list[str]) -> Iter
         for image in images:
             yield Source(str(image), printable(image), image.relative_to(path).as_posix())
         if not images:
-            found = f'. {describe_skipped(skipped)}' if skipped else ': it is empty'
-            yield Source(path, name, 'none', FileNotFoundError(f'The folder {name} contains no image ({COMMON_FORMATS}){found}'))
+            others = f'. {describe_skipped(skipped)}' if skipped else ': it is empty'
+            yield Source(path, name, 'none', FileNotFoundError(f'The folder {name} contains no image ({COMMON_FORMATS}){others}'))
         elif skipped:
             notes.append(describe_skipped(skipped))
     elif os.path.isfile(path):
