@@ -73,7 +73,7 @@ def test_semantic_map_alone(capsys, photos, tmp_path):
     assert overlay.shape[1] == 20 and overlay.shape[0] > 16
     hues = [overlay[:16][labels == label].astype(int) for label in np.unique(labels)]
     # One color per class over the gray photo, apart from rounding.
-    assert all(np.abs((hue - hue[:1]) - (hue - hue[:1])[:, :1]).max() <= 1 for hue in hues)
+    assert all(np.abs((hue - hue[:1]) - (hue - hue[:1])[:, :1]).max() <= 2 for hue in hues)
 
 
 @pytest.fixture
