@@ -187,7 +187,7 @@ def test_cuda_without_a_graphics_card(capsys, photos, monkeypatch, tmp_path):
                                  'cpu, or omit the device (--device)\n')
 
 
-@pytest.mark.parametrize('text, message', [('model = dict(', 'SyntaxError'), ('model = dict(type=drbn)', "'drbn' is not defined")])
+@pytest.mark.parametrize('text, message', [('model = dict(', 'SyntaxError'), ('model = drbn', "'drbn' is not defined")])
 def test_a_config_that_is_not_valid(capsys, photos, tmp_path, text, message):
     (tmp_path / 'mine.py').write_text(text)
     code, _, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', tmp_path / 'mine.py')

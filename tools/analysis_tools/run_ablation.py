@@ -22,8 +22,8 @@ from mmskf.apis.config import check_options, datasets, paired_layouts
 from mmskf.engine import Runner
 from mmskf.evaluation import NOT_MEASURED
 from mmskf.registry import MODELS
-from mmskf.utils.files import atomic_open
 from mmskf.utils.options import item_index, merge_options
+from mmskf.utils.tables import markdown_table, write_csv
 
 PARTS = ('SCH', 'SA', 'SE')
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
@@ -213,11 +213,9 @@ def write_tables(rows, results, folder, title):
         lines.append([row['config'], *(result[part] for part in PARTS), str(result.get('parameters', '')), *measured,
                       *[f'{row["M"]:.2f}' if 'M' in row else ''] * sizes,
                       *(f'{row[score]:.3f}' if score in row else '' for score in shown)])
-    with atomic_open(folder / 'table.csv', 'w', newline='') as file:
-        csv.writer(file).writerows([header, *lines])
-    text = [f'{title}\n', *(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))]
-    notes = [f'- {row["config"]}: {row["note"]}' for row in rows if 'note' in row]
-    text = '\n'.join([*text, *[''] * bool(notes), *notes, ''])
+    write_csv(folder / 'table.csv', header, lines)
+    notes = [f'- {row["config"]}: {row["note"]}\n' for row in rows if 'note' in row]
+    text = ''.join([f'{title}\n\n', markdown_table(header, lines), *['\n'] * bool(notes), *notes])
     fileio.put_text(text, folder / 'table.md')
     return text
 
