@@ -183,8 +183,8 @@ def test_cuda_without_a_graphics_card(capsys, photos, monkeypatch, tmp_path):
     if torch.cuda.is_available():
         pytest.skip('there is one')
     code, _, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', 'gamma', '--device', 'cuda')
-    assert code == 2 and err == ('mmskf: The device cuda is not available (PyTorch finds no graphics card that it can use): choose '
-                                 'cpu, or omit the device (--device)\n')
+    assert code == 2 and err == ('mmskf: The device cuda is not available (PyTorch finds no graphics card that it can use): '
+                                 'choose cpu, or omit the device (--device)\n')
 
 
 @pytest.mark.parametrize('text, message', [('model = dict(', 'SyntaxError'), ('model = drbn', "'drbn' is not defined")])

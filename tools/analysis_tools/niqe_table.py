@@ -1,8 +1,8 @@
-"""NIQE of any number of models on photos without ground truth, as one table: ``niqe_table.py data/unpaired --models lime clahe``.
+"""NIQE of any number of models on photos without ground truth, in one table: ``niqe_table.py data/unpaired --models lime clahe``.
 
-A model is given with its checkpoint, as in ``drbn_lol=checkpoints/drbn.pth``, unless it needs none. The table has a column for each
-of the data sets MEF, LIME, NPE, DICM and VV that is in ROOT. Files are written after each model, so that an interruption costs one
-row; a model that fails on a photo gets no scores, and does not stop the others.
+A model is given with its checkpoint, as in ``drbn_lol=checkpoints/drbn.pth``, unless it needs none. The table has a column for
+each of the data sets MEF, LIME, NPE, DICM and VV that is in ROOT. Files are written after each model, so that an interruption
+costs one row; a model that fails on a photo gets no scores, and does not stop the others.
 """
 import argparse
 import sys
