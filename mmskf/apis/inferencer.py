@@ -93,9 +93,9 @@ class SKFInferencer(BaseInferencer):
         pixel_limit (int, optional): A file with more pixels is not read. Defaults to 2^28; None: no limit.
         bank (str, optional): Config of the knowledge bank that segments photos, for ``class_strength`` and ``semantic_map``.
             Defaults to None: the model's own, else :data:`DEFAULT_BANK`.
+        show_progress (bool): Whether to show a progress bar for several photos. Defaults to True.
         require_weights (bool): Whether it is an error, not only a warning, if a model that needs weights has none, so that its
             results would be random. Defaults to False.
-        show_progress (bool): Whether to show a progress bar for several photos. Defaults to True.
 
     Examples:
         >>> enhance = SKFInferencer('drbn_lol', 'checkpoints/drbn.pth')
@@ -120,8 +120,8 @@ class SKFInferencer(BaseInferencer):
                  max_pixels: int | None = None,
                  pixel_limit: int | None = PIXEL_LIMIT,
                  bank: str | None = None,
-                 require_weights: bool = False,
-                 show_progress: bool = True):
+                 show_progress: bool = True,
+                 require_weights: bool = False):
         if model is None and weights is not None:
             raise ValueError(f'{weights} was given without the model that it belongs to: name that as well')
         for name, value in (('max_pixels', max_pixels), ('pixel_limit', pixel_limit)):

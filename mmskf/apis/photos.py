@@ -57,7 +57,6 @@ class Source:
             return photo_of_array(self.given, self.name)
         return read_photo(Path(self.given).read_bytes(), self.name, pixel_limit)
 
-
     @property
     def is_video(self) -> bool:
         """Whether it is a video, by its extension."""
