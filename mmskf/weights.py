@@ -3,6 +3,7 @@
 Nothing that is read here can run code, whatever the file. Files that are unreadable or not what is expected raise a
 :class:`WeightsError`: one sentence that says which file it is, what is wrong, and what to do.
 """
+import hashlib
 import logging
 import os
 import pickle
@@ -43,7 +44,9 @@ class RefusedPickleError(WeightsError, pickle.UnpicklingError):
 @CheckpointLoader.register_scheme('mmskf://', force=True)
 def load_from_package(filename: str, map_location: MapLocation = None) -> Any:
     """Reads a checkpoint that mmskf ships: ``mmskf://models/skb/weights/...``, relative to the package."""
-    return load_file(PACKAGE / filename.removeprefix('mmskf://'), map_location)
+    path = PACKAGE / filename.removeprefix('mmskf://')
+    check_digest(path)
+    return load_file(path, map_location)
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
@@ -85,6 +88,24 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
         reason = re.sub(r'\s+', ' ', str(error).split('WeightsUnpickler error:')[-1]).strip()[:160]
         raise WeightsError(f'{name} is no checkpoint of PyTorch, or a damaged one ({type(error).__name__}: {reason}): get it '
                            'again from where it came') from None
+
+
+def check_digest(path: Path) -> None:
+    """Compares a file with the first digits of its SHA-256, if its name ends with them: ``NAME-1a2b3c4d.pth``.
+
+    Files that users have named themselves are not checked: such an ending may be a date.
+
+    Raises:
+        WeightsError: If they differ.
+    """
+    expected = re.search(r'-([0-9a-f]{8,64})\.\w+$', path.name)
+    if expected is None or not path.is_file():
+        return
+    with open(path, 'rb') as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    if not digest.startswith(expected[1]):
+        raise WeightsError(f'{path} is damaged or was changed: its SHA-256 begins with {digest[:len(expected[1])]}, not with '
+                           'what its name ends with. Get it again from where it came')
 
 
 def check_whole(path: Path, name: str | None = None, checksums: bool = True) -> None:
@@ -145,6 +166,7 @@ def load_url(url: str, model_dir: str | None = None, map_location: MapLocation =
             torch.hub.download_url_to_file(url, str(path), progress=progress)
         except OSError as error:
             raise WeightsError(f'{url} cannot be downloaded ({error}): put the file at {path} by hand') from error
+    check_digest(path)
     return load_file(path, map_location, f'{url} (in {path})')
 
 

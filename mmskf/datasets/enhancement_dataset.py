@@ -86,7 +86,8 @@ class EnhancementDataset(BasicImageDataset):
         self._check_pairs(sides)
         found = set(next(iter(sides.values())))
         if missing := sorted(set(self.exclude) - found):
-            raise ValueError(f'exclude={self.exclude} of the data set {self.data_root}: no image has the key {", ".join(missing)}')
+            raise ValueError(f'exclude={self.exclude} of the data set {self.data_root}: no image has the key '
+                             f'{", ".join(missing)}')
         keys = sorted(found - set(self.exclude))
         expected = self._metainfo.get('num_images')
         if expected is not None and len(keys) != expected:
