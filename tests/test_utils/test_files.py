@@ -8,7 +8,7 @@ import mmengine
 import numpy as np
 import pytest
 
-from mmskf.utils.files import PART, atomic_open, remove_parts
+from mmskf.utils.files import PART, atomic_open, make_writable, remove_parts
 
 
 @contextmanager
@@ -75,3 +75,12 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / 'a').touch()
     remove_parts(tmp_path)
     assert os.listdir(tmp_path) == ['a']
+
+
+def test_a_folder_for_results(tmp_path):
+    make_writable(tmp_path / 'a' / 'b')
+    assert (tmp_path / 'a' / 'b').is_dir() and not list((tmp_path / 'a' / 'b').iterdir())
+    (tmp_path / 'file').touch()
+    for name, reason in (('file', 'it is a file'), ('file/below', 'Not a directory')):
+        with pytest.raises(OSError, match=rf'Results cannot be written to the folder {tmp_path}/{name} \({reason}\)'):
+            make_writable(tmp_path / name)
