@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import safetensors.torch
 import torch
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -55,7 +56,8 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
 
 
 def load_file(path: str | Path, map_location: MapLocation = None, name: str | None = None, mmap: bool = False) -> Any:
-    """Reads what ``torch.save`` wrote, without running code, and verifies its checksums, which PyTorch does not.
+    """Reads what ``torch.save`` wrote, without running code, and verifies its checksums, which PyTorch does not; or a file of
+    safetensors, by its ending.
 
     ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` in the environment lets PyTorch run code that it finds.
 
@@ -74,6 +76,8 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
     if not path.exists():
         raise FileNotFoundError(f'There is no file {name}')
     check_whole(path, name, checksums=not mmap)
+    if path.suffix == '.safetensors':
+        return _load_safetensors(path, name)
     try:
         return torch.load(path, map_location=map_location, mmap=mmap or None)
     except Exception as error:
@@ -88,6 +92,15 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
         reason = re.sub(r'\s+', ' ', str(error).split('WeightsUnpickler error:')[-1]).strip()[:160]
         raise WeightsError(f'{name} is no checkpoint of PyTorch, or a damaged one ({type(error).__name__}: {reason}): get it '
                            'again from where it came') from None
+
+
+def _load_safetensors(path: Path, name: str) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:
+        # SafetensorError, and OverflowError, KeyError... for some damaged files
+        raise WeightsError(f'{name} is no file of safetensors, or a damaged one ({error}): get it again from where it '
+                           'came') from None
 
 
 def check_digest(path: Path) -> None:

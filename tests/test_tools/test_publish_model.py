@@ -47,9 +47,20 @@ def test_a_part_without_its_name(publish, checkpoint, tmp_path):
     assert weight.dtype == torch.float32 and weight.tolist() == [1, 1, 1]
 
 
+def test_safetensors(publish, checkpoint, tmp_path):
+    publish([str(checkpoint), str(tmp_path / 'small.safetensors')])
+    path, = tmp_path.glob('small-*.safetensors')
+    assert read_state_dict(path)['generator.conv.weight'].tolist() == torch.tensor([1 / 3, -7.]).half().tolist()
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(WeightsError, match=f'^{path} is no file of safetensors, or a damaged one'):
+        read_state_dict(path)
+
+
 def test_what_cannot_be_published(publish, checkpoint, tmp_path):
     with pytest.raises(ValueError, match='--part net: the checkpoint contains discriminator, generator'):
         publish([str(checkpoint), str(tmp_path / 'small.pth'), '--part', 'net'])
+    with pytest.raises(ValueError, match=r"DST ends with '.onnx': choose .pth or .safetensors"):
+        publish([str(checkpoint), str(tmp_path / 'small.onnx')])
     torch.save({'generator.weight': torch.tensor([1e6])}, checkpoint)
     with pytest.raises(ValueError, match=r'generator.weight contains numbers of up to 1e\+06, too large for float16'):
         publish([str(checkpoint), str(tmp_path / 'small.pth')])

@@ -1,6 +1,7 @@
 """Makes the weights of a training small enough to share: ``publish_model.py work_dirs/NAME/iter_4000.pth NAME.pth``.
 
     python tools/model_converters/publish_model.py work_dirs/drbn_skf_lol/iter_291000.pth drbn_skf_lol.pth
+    python tools/model_converters/publish_model.py work_dirs/drbn_skf_lol/iter_291000.pth drbn_skf_lol.safetensors
     python tools/model_converters/publish_model.py work_dirs/distill/iter_500.pth bank.pth --part network --bare
 
 Of a checkpoint it keeps the weights of the generator, as float16, and nothing else: no optimizer, no discriminator, no config
@@ -15,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
+import safetensors.torch
 import torch
 
 from mmskf.utils.files import atomic_open
@@ -24,7 +26,8 @@ from mmskf.weights import read_state_dict
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', type=Path, help='checkpoint of a training')
-    parser.add_argument('dst', type=Path, help='file to write; its name gets the checksum: NAME-1a2b3c4d.pth')
+    parser.add_argument('dst', type=Path,
+                        help='file to write, .pth or .safetensors; its name gets the checksum: NAME-1a2b3c4d.pth')
     parser.add_argument('--part', default='generator', help='the part of the model to keep (default: generator)')
     parser.add_argument('--bare', action='store_true', help='without the name of the part in the keys, as for a knowledge bank')
     parser.add_argument('--float32', action='store_true', help='keep the precision')
@@ -58,17 +61,35 @@ def select(weights, part, bare=False, float32=False):
     return published
 
 
+def serialize(weights, suffix):
+    """The content of a file of weights.
+
+    Args:
+        weights (dict[str, Tensor]): The weights.
+        suffix (str): '.pth' or '.safetensors'.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if suffix == '.safetensors':
+        return safetensors.torch.save(weights)
+    if suffix != '.pth':
+        raise ValueError(f'DST ends with {suffix!r}: choose .pth or .safetensors')
+    buffer = io.BytesIO()
+    torch.save(dict(state_dict=weights), buffer)
+    return buffer.getvalue()
+
+
 def main(argv=None):
     args = parse_args(argv)
     weights = select(read_state_dict(args.src), args.part, args.bare, args.float32)
-    buffer = io.BytesIO()
-    torch.save(dict(state_dict=weights), buffer)
-    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
-    path = args.dst.with_name(f'{args.dst.stem}-{digest[:8]}.pth')
+    content = serialize(weights, args.dst.suffix)
+    digest = hashlib.sha256(content).hexdigest()
+    path = args.dst.with_name(f'{args.dst.stem}-{digest[:8]}{args.dst.suffix}')
     with atomic_open(path, 'wb') as file:
-        file.write(buffer.getvalue())
+        file.write(content)
     print(f'{path}: {len(weights)} tensors, {sum(value.numel() for value in weights.values()):,} numbers, '
-          f'{len(buffer.getvalue()) / 1e6:.1f} MB\nSHA-256: {digest}')
+          f'{len(content) / 1e6:.1f} MB\nSHA-256: {digest}')
 
 
 if __name__ == '__main__':
