@@ -9,7 +9,7 @@ from mmskf.engine.launch import prepare_launch
 from mmskf.utils.files import check_destination
 from mmskf.utils.options import add_cfg_options
 
-from .config import load_config, use_amp
+from .config import check_model, load_config, use_amp
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
@@ -29,10 +29,11 @@ def runner_config(args: Namespace) -> Config:
         FileNotFoundError, KeyError, TypeError: As :func:`load_config`.
         OSError: If nothing can be written to the work dir.
         RuntimeError: If the launcher needs GPUs and there are none.
-        ValueError: If ``efficient_conv_bn_eval`` is asked for, which is not for these models.
+        ValueError: If the config describes no model, or asks for ``efficient_conv_bn_eval``, which is not for these models.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
+    check_model(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
     check_destination(cfg.work_dir, folder=True)

@@ -109,8 +109,13 @@ def load_config(name: str | Path, options: dict | None = None, data_root: str | 
         ImportError: If a module of ``custom_imports`` cannot be imported.
         KeyError: If an option names a field that does not exist, or an item of a list that could be several.
         TypeError: If the value of an option is clearly not for its field.
+        ValueError: If the config is no valid Python.
     """
-    cfg = Config.fromfile(find_config(name))
+    path = find_config(name)
+    try:
+        cfg = Config.fromfile(path)
+    except (AttributeError, NameError, SyntaxError, TypeError) as error:  # the code of the config fails
+        raise ValueError(f'{path} or one of its _base_ files is not a valid config: {type(error).__name__}: {error}') from error
     options = options or {}
     imports = {option: value for option, value in options.items() if option.partition('.')[0] == 'custom_imports'}
     if imports:  # the other options may be about what these modules register
@@ -142,6 +147,17 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
         dataset = stage.get('dataloader', {}).get('dataset', {})
         if 'data_root' in dataset:  # else it is that of train_dataloader
             yield dataset
+
+
+def check_model(cfg: Config) -> None:
+    """Rejects configs that describe no model, such as those of knowledge banks or data sets.
+
+    Raises:
+        ValueError: If the config has no ``model``.
+    """
+    if not cfg.get('model'):
+        raise ValueError(f'{cfg.filename or "The config"} has no field `model`, so it describes no model: choose one of '
+                         f'{" or ".join(f"configs/{folder}" for folder in MODEL_FOLDERS)}, or inherit from one by _base_')
 
 
 def check_trainable(cfg: Config) -> None:

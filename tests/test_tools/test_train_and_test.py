@@ -315,6 +315,12 @@ def test_methods_without_weights_are_not_trained(tool, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize('name', ['tools/train', 'tools/test'])
+def test_a_config_without_a_model(tool, tmp_path, name):
+    with pytest.raises(ValueError, match='hrnet_w18s_camvid.py has no field `model`'):
+        tool(name).main(['skb/hrnet_w18s_camvid', '--work-dir', str(tmp_path)])
+
+
 def test_a_network_is_not_tested_without_weights(tool, pairs, tmp_path):
     with pytest.raises(ValueError, match='drbn_demo.py was given no weights: .* Give the checkpoint'):
         tool('tools/test').main([str(ROOT / CONFIG), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work')])

@@ -29,6 +29,7 @@ from mmskf.registry import MODELS
 from mmskf.utils.errors import is_for_user, message_of, run_tool, show_error
 from mmskf.utils.files import atomic_open, check_destination
 from mmskf.utils.options import add_cfg_options, item_index, merge_options
+from mmskf.utils.tables import markdown_table, write_csv
 
 matplotlib.use('Agg')
 
@@ -247,12 +248,10 @@ def write_tables(rows, results, shown, folder, title):
         records.append([*known, *values, result['errors'][-1] if result['errors'] else '', *published])
     columns = [f'{score}{suffix}' for score in shown for suffix in ('', ' (std over seeds)', ' (std over images)')]
     first = len(PARTS) + 3
-    with atomic_open(folder / 'table.csv', 'w', newline='') as file:
-        csv.writer(file).writerows([[*header[:first], *columns, 'error', *header[first + len(shown):]], *records])
+    write_csv(folder / 'table.csv', [*header[:first], *columns, 'error', *header[first + len(shown):]], records)
     plot_table(rows, results, shown, folder / 'table.png')
-    text = [f'{title}\n', *(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))]
-    notes = [f'- {name_of(row)}: {row["note"]}' for row in rows if 'note' in row]
-    text = '\n'.join([*text, *[''] * bool(notes), *notes, ''])
+    notes = [f'- {name_of(row)}: {row["note"]}\n' for row in rows if 'note' in row]
+    text = ''.join([f'{title}\n\n', markdown_table(header, lines), *['\n'] * bool(notes), *notes])
     fileio.put_text(text, folder / 'table.md')
     return text
 
