@@ -106,7 +106,7 @@ def test_videos(capsys, photos, video, tmp_path):
     assert code == 0 and out.startswith('1 of 1 videos enhanced')
     for args, message in ((['-o', tmp_path / 'out', '--strength', 2], 'strength is 2.0'),
                           (['-o', tmp_path / 'out', '--smooth', -1], 'smoothed over -1.0 seconds'),
-                          (['-o', video], 'it is a file')):
+                          (['-o', video], 'is a file, not a folder')):
         code, _, err = run(capsys, 'enhance', video, '--model', 'gamma', *args)
         assert code == 2 and message in err
     (video.parent / 'night.mkv').write_bytes(b'another video')
