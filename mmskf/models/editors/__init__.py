@@ -10,6 +10,7 @@ from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
 from .skf_editor import SKFEditor
 from .snr import SNRNet
 from .staged_editor import StagedEditor
+from .zerodce import ZeroDCENet
 
 # Former names, for code that imports them; configs may name them too.
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
@@ -17,5 +18,6 @@ KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 __all__ = [
     'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
     'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
-    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
+    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor',
+    'ZeroDCENet'
 ]

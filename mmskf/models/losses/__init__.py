@@ -6,8 +6,9 @@ from .sa_loss import SALoss
 from .sch_loss import SCHLoss
 from .soft_histogram import soft_histogram
 from .ssim_loss import PyramidLoss, SSIMLoss, ssim
+from .zerodce_loss import ZeroDCELoss
 
 __all__ = [
     'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
-    'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
+    'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'ZeroDCELoss', 'inside_regions', 'soft_histogram', 'ssim'
 ]
