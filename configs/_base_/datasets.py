@@ -28,6 +28,10 @@ lolv2_real = dict(
         filename_tmpl=dict(img='low{}', gt='normal{}'),
         metainfo=dict(num_images=100)))
 
+# Low-light and normal-light images for training without pairs, as Zero-DCE's authors used them: part 1 of SICE, resized to
+# 512x512.
+sice = dict(train=dict(data_root='data/SICE', data_prefix=dict(img='train'), metainfo=dict(num_images=2422)))
+
 # Your own pairs, any number and size: the same file name on both sides.
 paired_folder = dict(
     train=dict(data_root='data/paired', data_prefix=dict(img='train/low', gt='train/high'), metainfo=dict(num_images=None)),

@@ -143,6 +143,8 @@ CONVERSIONS = {
         ]),
     'retinexformer':
     Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
+    'zerodce':
+    Conversion(model='baseline/zerodce_lol', renames=[(rf'^e_conv{i + 1}\.', f'convs.{i}.') for i in range(7)]),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',
