@@ -9,3 +9,11 @@ class CurveOutputs(NamedTuple):
     image: Tensor
     curves: Tensor
     inputs: Tensor
+
+
+class WindowedOutputs(NamedTuple):
+    """The enhanced image (N, 3, H, W), the low-light image, and windows of the batch that are judged besides the whole image:
+    (windows, 4), integers: top, bottom, left, right (EnlightenGAN)."""
+    image: Tensor
+    inputs: Tensor
+    windows: Tensor

@@ -1,5 +1,6 @@
 from .drbn import DRBNNet
 from .enhancement_editor import EnhancementEditor
+from .enlightengan import EnlightenGANEditor, EnlightenGANNet
 from .hwmnet import HWMNet
 from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
@@ -16,8 +17,7 @@ from .zerodce import ZeroDCENet
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
-    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
-    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor',
-    'ZeroDCENet'
+    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'EnlightenGANEditor', 'EnlightenGANNet', 'FlowOutputs', 'GammaCorrection',
+    'HWMNet', 'Identity', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor',
+    'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor', 'ZeroDCENet'
 ]

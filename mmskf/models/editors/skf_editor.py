@@ -3,7 +3,6 @@ from typing import Any
 import torch
 from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
-from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from mmskf.models.losses import SALoss, SCHLoss
@@ -12,7 +11,7 @@ from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
 
 from .enhancement_editor import EnhancementEditor, Outputs, full_size
-from .skf_checks import check_parts
+from .skf_checks import check_parts, check_two_optimizers
 
 
 class Priors:
@@ -187,10 +186,7 @@ class SKFEditor(EnhancementEditor):
         """One iteration; with the SA loss a step of D on the current images, then one of the generator."""
         if self.sa_loss is None or self.discriminator is None:
             return super().train_step(data, optim_wrapper)
-        if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
-            raise ValueError('With sa_loss, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
-                             'wrapper each for "generator" and "discriminator"; or, in the scope mmskf, no constructor but '
-                             'overrides for the discriminator: see EditorOptimWrapperConstructor')
+        check_two_optimizers(optim_wrapper)
         if not self.guided:
             return super().train_step(data, optim_wrapper['generator'])
         data = self.data_preprocessor(data, training=True)
