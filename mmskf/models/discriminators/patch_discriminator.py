@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -21,7 +23,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         widths = [3, *(min(64 * 2**i, 512) for i in range(downs)), 512]
         layers: list[nn.Module] = []
-        for i, (before, width) in enumerate(zip(widths, widths[1:])):
+        for i, (before, width) in enumerate(pairwise(widths)):
             layers += [nn.Conv2d(before, width, 4, stride=2 if i < downs else 1, padding=2), nn.LeakyReLU(0.2, inplace=True)]
         self.model = nn.Sequential(*layers, nn.Conv2d(512, 1, 4, padding=2))
         for layer in self.model:

@@ -155,9 +155,10 @@ class SelfFeatureLoss(nn.Module):
         if not self.path.is_file():
             self._missing = True
             print_log(f'The self feature preserving loss is off: it needs the weights of VGG16, but there is no file '
-                      f'{self.path}; nothing else makes the result resemble the input. With access to the network, `python -c "import '
-                      'torchvision; torchvision.models.vgg16(weights=\'IMAGENET1K_V1\')"` downloads them to torchvision\'s '
-                      'cache; for a copy elsewhere set model.recon_loss.weights', logger='current', level=logging.WARNING)
+                      f'{self.path}; nothing else makes the result resemble the input. With access to the network, `python -c '
+                      '"import torchvision; torchvision.models.vgg16(weights=\'IMAGENET1K_V1\')"` downloads them to '
+                      'torchvision\'s cache; for a copy elsewhere set model.recon_loss.weights', logger='current',
+                      level=logging.WARNING)
             return
         with torch.device('meta'):
             layers = make_layers(cfgs['D'])[:26]  # to relu5_1
