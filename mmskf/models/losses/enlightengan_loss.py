@@ -93,7 +93,7 @@ class GlobalLocalGANLoss(nn.Module):
 
 @MODELS.register_module()
 class SelfFeatureLoss(nn.Module):
-    """Self feature preserving loss (EnlightenGAN, Eq. 5): the content of the low-light image is kept.
+    """Self feature preserving loss (EnlightenGAN, section III-B): the content of the low-light image is kept.
 
     Mean squared distance between the VGG16 features of the enhanced and the low-light image at relu5_1, without the pooling
     before it and normalized per image and channel; for the whole image and for its patches.
