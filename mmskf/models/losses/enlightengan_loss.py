@@ -26,7 +26,7 @@ def contents(images: Tensor, windows: Tensor) -> Tensor:
 
 
 def relativistic(better: Tensor, worse: Tensor) -> Tensor:
-    """Relativistic average least-squares GAN: each score should exceed the other side's mean by 1, or not at all."""
+    """Relativistic average least-squares GAN: scores should exceed the mean of the worse ones by 1, those equal their mean."""
     return ((better - worse.mean() - 1).square().mean() + (worse - better.mean()).square().mean()) / 2
 
 
