@@ -3,6 +3,7 @@
 Nothing that is read here can run code, whatever the file. Files that are unreadable or not what is expected raise a
 :class:`WeightsError`: one sentence that says which file it is, what is wrong, and what to do.
 """
+import hashlib
 import logging
 import os
 import pickle
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import safetensors.torch
 import torch
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -43,7 +45,9 @@ class RefusedPickleError(WeightsError, pickle.UnpicklingError):
 @CheckpointLoader.register_scheme('mmskf://', force=True)
 def load_from_package(filename: str, map_location: MapLocation = None) -> Any:
     """Reads a checkpoint that mmskf ships: ``mmskf://models/skb/weights/...``, relative to the package."""
-    return load_file(PACKAGE / filename.removeprefix('mmskf://'), map_location)
+    path = PACKAGE / filename.removeprefix('mmskf://')
+    check_digest(path)
+    return load_file(path, map_location)
 
 
 def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
@@ -52,7 +56,8 @@ def load_from_local(filename: str, map_location: MapLocation = None) -> Any:
 
 
 def load_file(path: str | Path, map_location: MapLocation = None, name: str | None = None, mmap: bool = False) -> Any:
-    """Reads what ``torch.save`` wrote, without running code, and verifies its checksums, which PyTorch does not.
+    """Reads what ``torch.save`` wrote, without running code, and verifies its checksums, which PyTorch does not; or a file of
+    safetensors, by its ending.
 
     ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` in the environment lets PyTorch run code that it finds.
 
@@ -71,6 +76,8 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
     if not path.exists():
         raise FileNotFoundError(f'There is no file {name}')
     check_whole(path, name, checksums=not mmap)
+    if path.suffix == '.safetensors':
+        return _load_safetensors(path, name)
     try:
         return torch.load(path, map_location=map_location, mmap=mmap or None)
     except Exception as error:
@@ -85,6 +92,33 @@ def load_file(path: str | Path, map_location: MapLocation = None, name: str | No
         reason = re.sub(r'\s+', ' ', str(error).split('WeightsUnpickler error:')[-1]).strip()[:160]
         raise WeightsError(f'{name} is no checkpoint of PyTorch, or a damaged one ({type(error).__name__}: {reason}): get it '
                            'again from where it came') from None
+
+
+def _load_safetensors(path: Path, name: str) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except Exception as error:
+        # SafetensorError, and OverflowError, KeyError... for some damaged files
+        raise WeightsError(f'{name} is no file of safetensors, or a damaged one ({error}): get it again from where it '
+                           'came') from None
+
+
+def check_digest(path: Path) -> None:
+    """Compares a file with the first digits of its SHA-256, if its name ends with them: ``NAME-1a2b3c4d.pth``.
+
+    Files that users have named themselves are not checked: such an ending may be a date.
+
+    Raises:
+        WeightsError: If they differ.
+    """
+    expected = re.search(r'-([0-9a-f]{8,64})\.\w+$', path.name)
+    if expected is None or not path.is_file():
+        return
+    with open(path, 'rb') as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    if not digest.startswith(expected[1]):
+        raise WeightsError(f'{path} is damaged or was changed: its SHA-256 begins with {digest[:len(expected[1])]}, not with '
+                           'what its name ends with. Get it again from where it came')
 
 
 def check_whole(path: Path, name: str | None = None, checksums: bool = True) -> None:
@@ -145,6 +179,7 @@ def load_url(url: str, model_dir: str | None = None, map_location: MapLocation =
             torch.hub.download_url_to_file(url, str(path), progress=progress)
         except OSError as error:
             raise WeightsError(f'{url} cannot be downloaded ({error}): put the file at {path} by hand') from error
+    check_digest(path)
     return load_file(path, map_location, f'{url} (in {path})')
 
 

@@ -1,5 +1,5 @@
-# A small NAFNet-SKF for photos from any camera: trained on LOL at 256x256 (noise is averaged down), on full-size pairs with sensor
-# noise, and on pairs synthesized from ordinary photos (docs/train_the_default_model.md).
+# A small NAFNet-SKF for photos from any camera: trained on LOL at 256x256 (noise is averaged down), on full-size pairs with
+# sensor noise, and on pairs synthesized from ordinary photos (nafnet/README.md).
 _base_ = ['../_base_/methods/nafnet.py', '../skb/hrnet_w18s_camvid.py']
 model = dict(
     generator=dict(

@@ -1,4 +1,5 @@
 from .config import config_root, find_config, list_models, load_config, train_dataloader, use_amp, use_unpaired
+from .image_enhancer import ImageEnhancer
 from .inferencer import DEFAULT_MODEL, Result, SKFInferencer
 from .model import has_weights, init_model, load_weights
 from .video import VIDEO_EXTENSIONS, enhance_video, video_suffix
@@ -6,6 +7,7 @@ from .video import VIDEO_EXTENSIONS, enhance_video, video_suffix
 __all__ = [
     'DEFAULT_MODEL',
     'VIDEO_EXTENSIONS',
+    'ImageEnhancer',
     'Result',
     'SKFInferencer',
     'config_root',

@@ -4,7 +4,7 @@ from mmagic.evaluation import Evaluator
 from mmskf.registry import EVALUATOR
 from mmskf.utils.image import to_float_rgb, to_uint8
 
-from .gt_mean import GTMean, gt_mean_gray, gt_mean_llflow
+from .gt_mean import CORRECTIONS, GTMean, gt_mean_gray, gt_mean_llflow
 from .image_metric import GREATER_IS_BETTER, LESS_IS_BETTER, NOT_MEASURED, ImageMetric, is_nan
 from .lpips import LPIPS
 from .niqe import NIQE
@@ -14,6 +14,7 @@ from .psnr_ssim import PSNR, SSIM
 EVALUATOR.register_module(module=Evaluator)
 
 __all__ = [
+    'CORRECTIONS',
     'GREATER_IS_BETTER',
     'LESS_IS_BETTER',
     'LPIPS',

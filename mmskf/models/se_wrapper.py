@@ -15,9 +15,11 @@ from mmskf.structures import Prior
 
 from .enhancement_net import EnhancementNet
 from .se_modules import SEModuleList
+from .whole_image import whole_image
 
 # What networks that pad their own input call its divisor (NAFNet: padder_size).
 SIZE_DIVISORS = ('size_divisor', 'padder_size')
+GLOBAL_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 def build_network(cfg: dict) -> nn.Module:
@@ -124,9 +126,17 @@ class SEWrapper(EnhancementNet):
                                    'submodules that contain none of se.modules, or these themselves')
             return self.se(index, feature, prior)
 
-        with self._hooks(self.net, embed):
+        with self._hooks(self.net, embed) as hooks:
+            for pool in self._global_pools:
+                hooks.enter_context(pool.register_forward_hook(lambda module, args, output: whole_image(output)))
             outputs = self.net(inputs)
         return self._images(inputs, outputs)
+
+    @property
+    def _global_pools(self) -> list[nn.Module]:
+        """The parts of the network that average over the image; in a tile, they give the average of the whole image."""
+        return [module for module in self.net.modules()
+                if isinstance(module, GLOBAL_POOLS) and module.output_size in (1, (1, 1))]
 
     @property
     def _name(self) -> str:

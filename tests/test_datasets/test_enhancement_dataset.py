@@ -174,7 +174,7 @@ def test_paired_configs(tmp_path, name, folders, names):
 def test_counts_of_the_published_data_sets():
     counts = {name: [layout[split].metainfo.num_images for split in ('train', 'test')]
               for name, layout in paired_layouts().items()}
-    assert counts == {'lol': [485, 15], 'lolv2_real': [689, 100], 'paired_folder': [None, None]}
+    assert counts == {'lol': [485, 15], 'lol256': [484, 15], 'lolv2_real': [689, 100], 'paired_folder': [None, None]}
 
 
 def test_augmentation_moves_both_images_alike(tmp_path):
@@ -189,3 +189,11 @@ def test_augmentation_moves_both_images_alike(tmp_path):
     crops = [dataset[0] for _ in range(16)]
     assert all((sample['inputs'] * 2 == sample['data_samples'].gt_img).all() for sample in crops)
     assert len({sample['inputs'].numpy().tobytes() for sample in crops}) > 8
+
+
+def test_excluded_samples(pairs):
+    folders = dict(data_root=str(pairs), data_prefix=dict(img='train/low', gt='train/high'))
+    dataset = EnhancementDataset(**folders, exclude=['2', '0'])
+    assert [dataset.get_data_info(i)['key'] for i in range(len(dataset))] == ['1', '3']
+    with pytest.raises(ValueError, match=r"exclude=\('7',\).*no image has the key 7"):
+        EnhancementDataset(**folders, exclude=['7'])

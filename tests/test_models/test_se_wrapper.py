@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmskf.engine import Bf16OptimWrapper
 from mmskf.models import SEModule, SEWrapper
+from mmskf.models.whole_image import _statistics
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -379,3 +380,21 @@ def test_training_in_bfloat16(name, image):
 def test_a_prior_of_an_image_that_the_network_does_not_make():
     with pytest.raises(ValueError, match="se_input='pred': SEWrapper makes no image"):
         editor('nafnet', se_input='pred')
+
+
+def test_averages_over_a_tile_are_those_of_the_whole_image():
+    """NAFNet's channel attention would give every tile another brightness."""
+    network = SEWrapper(dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], dec_blk_nums=[1])).eval()
+    assert len(network._global_pools) == 3
+    for name, weight in network.named_parameters():
+        if name.endswith(('beta', 'gamma')):  # of the residual branches, 0 before training
+            nn.init.ones_(weight)
+    image = torch.rand(1, 3, 32, 64)
+    image[..., 32:] *= 0.1
+    with torch.no_grad(), _statistics() as values:
+        whole = network(image)
+    with torch.no_grad(), _statistics(values):
+        tile = network(image[..., :32])
+    assert torch.allclose(tile[..., :16], whole[..., :16], atol=1e-6)  # away from the border
+    with torch.no_grad():
+        assert not torch.allclose(network(image[..., :32])[..., :16], whole[..., :16], atol=1e-3)

@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -152,3 +153,22 @@ def test_hash_on_real_pairs():
                   for path in sorted((folder / side).iterdir())] for side in ('low', 'high'))
     distances = np.count_nonzero(np.array(low)[:, None] != np.array(high)[None], axis=2)
     assert distances.diagonal().max() <= check_dataset.THRESHOLD < distances[~np.eye(len(low), dtype=bool)].min()
+
+
+def test_misaligned_partners(data, photos, capsys):
+    """A shift is found through noise and darkness; none is reported for aligned pairs (test_sound_folder)."""
+    low = data / 'train' / 'low' / 'chelsea.png'
+    Image.fromarray(np.roll(np.asarray(Image.open(low)), (9, -6), axis=(0, 1))).save(low)
+    code, out = check(capsys, 'paired', data)
+    assert code == 1
+    problem, = re.findall('problem: .*', out)
+    rows, columns = map(int, re.search(r'by roughly (\d+) rows and (\d+) columns', problem).groups())
+    assert (rows, columns) == (pytest.approx(9, abs=1), pytest.approx(6, abs=1))
+    assert str(low) in problem and "exclude=['chelsea']" in problem
+
+
+def test_lol_contains_one_misaligned_pair():
+    """Among those that are a pixel off."""
+    folder = shared('data/lol256/our485')
+    pairs = {key: (folder / 'low' / f'{key}.png', folder / 'high' / f'{key}.jpg') for key in ('648', '649', '677', '700', '5')}
+    assert list(check_dataset.find_misaligned(pairs)) == ['648']

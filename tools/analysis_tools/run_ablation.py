@@ -1,18 +1,22 @@
-"""Runs a table of the paper's ablations and prints it next to the paper's: ``run_ablation.py 3 --methods drbn --iters 20000``.
+"""Runs a table of ablations and prints it next to the paper's: ``run_ablation.py 3 --methods drbn --iters 20000 --seeds 0 1 2``.
 
-Each row is trained and tested with the same data, budget and seed. Finished rows are not run again, an interrupted row is
-resumed; a failed one does not stop the others. The paper's scores are for LOL and for full training: they are shown for
-orientation, not for comparison with a smaller budget or other data.
+Each row is trained and tested with the same data, budget and seeds. Finished runs are not repeated, an interrupted run is
+resumed, more seeds can be added later; a failed run does not stop the others. The paper's scores are for LOL and for full
+training: they are shown for orientation, not for comparison with a smaller budget or other data.
 """
 import argparse
 import csv
 import json
 import sys
 import traceback
+from copy import deepcopy
 from pathlib import Path
+from statistics import mean, pstdev, stdev
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
+import matplotlib
+import matplotlib.pyplot as plt
 import mmengine
 from mmengine import fileio
 from mmengine.config import Config, DictAction
@@ -20,23 +24,29 @@ from mmengine.config import Config, DictAction
 from mmskf.apis import config_root, find_config, load_config, use_amp
 from mmskf.apis.config import check_options, datasets, paired_layouts
 from mmskf.engine import Runner
-from mmskf.evaluation import NOT_MEASURED
+from mmskf.evaluation import CORRECTIONS, NOT_MEASURED
 from mmskf.registry import MODELS
 from mmskf.utils.files import atomic_open
 from mmskf.utils.options import item_index, merge_options
 
+matplotlib.use('Agg')
+
 PARTS = ('SCH', 'SA', 'SE')
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
+# Those that are also reported after matching the brightness to the ground truth.
+GT_MEAN_SCORES = ('PSNR', 'SSIM')
 # Fields of a learning-rate schedule that are iterations.
 ITERATIONS = ('begin', 'end', 'milestones', 'T_max', 'step_size', 'total_iters', 'periods')
 # Options shared by the rows of a table.
-BUDGET = ('data_root', 'layout', 'iters', 'batch_size', 'crop', 'skb', 'seed', 'amp', 'cfg_options')
+BUDGET = ('data_root', 'layout', 'iters', 'batch_size', 'crop', 'skb', 'gt_mean', 'amp', 'cfg_options')
 
 
 def parse_args(args=None):
-    parser = argparse.ArgumentParser(description="Run a table of the paper's ablations")
-    parser.add_argument('table', type=int, choices=paper_tables(), help='number of the table in the paper')
+    parser = argparse.ArgumentParser(description='Run a table of ablations')
+    parser.add_argument('table', choices=tables(), help='number of the table in the paper, or "priors": what SKF owes to the '
+                        'semantics')
     parser.add_argument('--methods', nargs='+', help='methods of the table (default: all), such as drbn')
+    parser.add_argument('--rows', nargs='+', help='rows of the table (default: all), such as drbn_se')
     parser.add_argument('--data-root', help="where the images are (default: the layout's)")
     parser.add_argument('--layout', choices=paired_layouts(), default='lol',
                         help='folder names: as in LOL, as in the real part of LOL-v2, or {train,test}/{low,high}')
@@ -45,7 +55,9 @@ def parse_args(args=None):
     parser.add_argument('--batch-size', type=int, help="batch size of all stages (default: the method's own)")
     parser.add_argument('--crop', type=int, help="side of the training crops, of all stages (default: the method's own)")
     parser.add_argument('--skb', metavar='CONFIG', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
-    parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='each row is trained once for each (default: 0)')
+    parser.add_argument('--gt-mean', choices=('none', *CORRECTIONS), default='none',
+                        help='PSNR and SSIM also after matching the brightness to the ground truth (default: none)')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--work-dir', help='where rows and tables go (default: work_dirs/ablation_table_N)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='FIELD=VALUE',
@@ -53,21 +65,28 @@ def parse_args(args=None):
     return parser.parse_args(args)
 
 
-def paper_tables():
-    """Number of a table -> its title and rows, as in configs/ablation/paper_tables.yml."""
-    return mmengine.load(config_root() / 'ablation' / 'paper_tables.yml')
+def tables():
+    """Name of a table -> its title and rows, as in configs/ablation/tables.yml."""
+    return {str(name): table for name, table in mmengine.load(config_root() / 'ablation' / 'tables.yml').items()}
 
 
-def choose_rows(table, methods=None):
-    """The rows of a table that belong to the methods.
+def name_of(row):
+    """The name of a row: that of its config, unless it changes fields of it."""
+    return row.get('name', Path(row['config']).stem)
+
+
+def choose_rows(table, methods=None, names=None):
+    """The rows of a table with these methods and names.
 
     Raises:
-        ValueError: If a method is not in the table.
+        ValueError: If a method or a name is not in the table.
     """
-    for method in methods or ():
-        if method not in table['rows']:
-            raise ValueError(f'--methods {method}: this table has {", ".join(table["rows"])}')
-    return [row for method in methods or table['rows'] for row in table['rows'][method]]
+    rows = [row for method in methods or table['rows'] for row in table['rows'].get(method, [])]
+    for option, chosen, known in (('methods', methods, list(table['rows'])), ('rows', names, list(map(name_of, rows)))):
+        for name in chosen or ():
+            if name not in known:
+                raise ValueError(f'--{option} {name}: this table has {", ".join(known)}')
+    return [row for row in rows if names is None or name_of(row) in names]
 
 
 def has_field(cfg, option):
@@ -85,23 +104,27 @@ def has_field(cfg, option):
     return True
 
 
-def row_config(name, args):
+def row_config(row, args):
     """The Runner's config of a row: its own, with the data and the budget that all rows share.
 
     Args:
-        name (str): Name of the config.
+        row (dict): A row of the table.
         args (Namespace): Arguments from :func:`parse_args`.
 
     Returns:
         Config: Without validation; an option of ``--cfg-options`` acts where the config has what it belongs to.
     """
-    cfg = load_config(name)
+    cfg = load_config(row['config'])
     for split, folders in paired_layouts()[args.layout].items():
         dataset = cfg[f'{split}_dataloader'].dataset
         for name in ('exclude', 'filename_tmpl'):  # some layouts have none
             dataset.pop(name, None)
         dataset.update(folders)
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.gt_mean != 'none':
+        metrics = {metric.type: metric for metric in cfg.test_evaluator.metrics}
+        of_brightness = [metrics.pop(name) for name in GT_MEAN_SCORES]
+        cfg.test_evaluator.metrics = [dict(type='GTMean', mode=args.gt_mean, metrics=of_brightness), *metrics.values()]
     if args.data_root:
         for dataset in datasets(cfg):
             dataset.data_root = args.data_root
@@ -118,7 +141,7 @@ def row_config(name, args):
                 step.crop_size = args.crop
     if args.amp:
         use_amp(cfg)
-    cfg.merge_from_dict({'randomness.seed': args.seed})
+    cfg.merge_from_dict(row.get('options', {}))
     options = {option: value for option, value in args.cfg_options.items() if has_field(cfg, option)}
     check_options(cfg, options)
     merge_options(cfg, options)
@@ -157,22 +180,24 @@ def parts_of(model):
         SE='✓' if model.generator.get('se') else '')
 
 
-def run_row(cfg, folder):
-    """Trains and tests one row, or resumes it.
+def run_row(cfg, seed, folder):
+    """Trains and tests one row with one seed, or resumes it.
 
     Returns:
-        dict[str, str]: Name -> mean over the test images.
+        dict[str, list[str]]: Name of a score -> its values for the test images, and their mean.
     """
     scores = folder / 'scores.csv'
     if not scores.is_file():
         cfg.work_dir, cfg.resume = str(folder), True
+        cfg.merge_from_dict({'randomness.seed': seed})
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='PerImageScoresHook', out_file=f'{scores}.part')]
         runner = Runner.from_cfg(cfg)
         runner.train()
         runner.test()
         Path(f'{scores}.part').rename(scores)
     with open(scores) as file:
-        return list(csv.DictReader(file))[-1]
+        lines = list(csv.DictReader(file))
+    return {name: [line[name] for line in lines] for name in lines[0]}
 
 
 def check_budget(args, folder):
@@ -193,46 +218,109 @@ def check_budget(args, folder):
                          'budget: give another --work-dir')
 
 
-def write_tables(rows, results, folder, title):
-    """Writes table.md and table.csv and returns the text of the first.
+def write_tables(rows, results, shown, folder, title):
+    """Writes table.md, table.csv and table.png and returns the text of the first.
 
     Args:
-        rows (list[dict]): Rows of the paper's table.
-        results (list[dict]): For each row its parts, parameters and scores, or an error.
+        rows (list[dict]): Rows of the table.
+        results (list[dict]): For each row its parts, parameters, errors, and what :func:`run_row` returned for each seed.
+        shown (list[str]): The scores.
         folder (Path): The output folder.
         title (str): Line above the table.
     """
-    shown = [score for score in SCORES if any(score in row for row in rows)]
+    paper = [score for score in shown if any(score in row for row in rows)]
     sizes = any('M' in row for row in rows)
-    header = ['config', *PARTS, 'parameters', *shown, *['paper: param (M)'] * sizes, *(f'paper: {score}' for score in shown)]
-    lines = []
+    header = ['row', *PARTS, 'parameters', 'seeds', *shown, *['paper: param (M)'] * sizes,
+              *(f'paper: {score}' for score in paper)]
+    lines, records = [], []
     for row, result in zip(rows, results):
-        measured = [measured_score(result, score) for score in shown]
-        if 'error' in result:
-            measured[0] = f'failed: {result["error"]}'
-        lines.append([row['config'], *(result[part] for part in PARTS), str(result.get('parameters', '')), *measured,
-                      *[f'{row["M"]:.2f}' if 'M' in row else ''] * sizes,
-                      *(f'{row[score]:.3f}' if score in row else '' for score in shown)])
+        scores = {score: measured_score(list(result['runs'].values()), score) for score in shown}
+        cells = [describe_score(**scores[score]) for score in shown]
+        if result['errors']:
+            cells[0] = f'failed: {result["errors"][-1]}'
+        known = [name_of(row), *(result[part] for part in PARTS), str(result.get('parameters', '')),
+                 ' '.join(map(str, result['runs']))]
+        published = [*[f'{row["M"]:.2f}' if 'M' in row else ''] * sizes,
+                     *(f'{row[score]:.3f}' if score in row else '' for score in paper)]
+        lines.append([*known, *cells, *published])
+        values = [scores[score].get(key, '') for score in shown for key in ('mean', 'seeds_std', 'images_std')]
+        records.append([*known, *values, result['errors'][-1] if result['errors'] else '', *published])
+    columns = [f'{score}{suffix}' for score in shown for suffix in ('', ' (std over seeds)', ' (std over images)')]
+    first = len(PARTS) + 3
     with atomic_open(folder / 'table.csv', 'w', newline='') as file:
-        csv.writer(file).writerows([header, *lines])
+        csv.writer(file).writerows([[*header[:first], *columns, 'error', *header[first + len(shown):]], *records])
+    plot_table(rows, results, shown, folder / 'table.png')
     text = [f'{title}\n', *(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))]
-    notes = [f'- {row["config"]}: {row["note"]}' for row in rows if 'note' in row]
+    notes = [f'- {name_of(row)}: {row["note"]}' for row in rows if 'note' in row]
     text = '\n'.join([*text, *[''] * bool(notes), *notes, ''])
     fileio.put_text(text, folder / 'table.md')
     return text
 
 
-def measured_score(result, score):
-    """A score in the paper's format, with the note of the report: '20.870 (exposure from the ground truth)'."""
-    for name, value in result.items():
-        if name == score or name.startswith(f'{score} ('):
-            return value if value == NOT_MEASURED else f'{float(value):.3f}{name[len(score):]}'
-    return NOT_MEASURED
+def column_of(run, score):
+    """The column of a run that holds a score; some methods add a note, as in 'PSNR (exposure from the ground truth)'."""
+    name, _, correction = score.partition(' (')
+    return next((column for column in run if (column == name or column.startswith(f'{name} ('))
+                 and column.endswith('GT-mean)') == bool(correction)), None)
+
+
+def measured_score(runs, score):
+    """Statistics of a score.
+
+    Args:
+        runs (list[dict]): What :func:`run_row` returned for each seed.
+        score (str): Name of the score.
+
+    Returns:
+        dict: 'mean' over images and seeds, 'images_std' (mean over the seeds), with several seeds 'seeds_std' (of the means),
+        and 'note'; empty if it was not measured.
+    """
+    columns = [column_of(run, score) for run in runs]
+    if not columns or any(column is None or NOT_MEASURED in run[column] for run, column in zip(runs, columns)):
+        return {}
+    values = [[float(value) for value in run[column]] for run, column in zip(runs, columns)]
+    means = [value for *_, value in values]
+    note = columns[0].removeprefix(score)
+    return dict(mean=mean(means), images_std=mean(pstdev(images) for *images, _ in values), note=note,
+                **(dict(seeds_std=stdev(means)) if len(means) > 1 else {}))
+
+
+def describe_score(mean=None, images_std=None, seeds_std=None, note=''):
+    """'20.870 (exposure from the ground truth)', or with several seeds '20.870 ± 0.120'."""
+    if mean is None:
+        return NOT_MEASURED
+    return f'{mean:.3f}' + (f' ± {seeds_std:.3f}' if seeds_std is not None else '') + note
+
+
+def plot_table(rows, results, shown, path):
+    """Draws every run as a point and the mean of each row as a line, one plot for each score that was measured."""
+    points = {score: [[measured_score([run], score).get('mean') for run in result['runs'].values()] for result in results]
+              for score in shown}
+    measured = [score for score in shown if any(value is not None for row in points[score] for value in row)]
+    if not measured:
+        return
+    figure, axes = plt.subplots(1, len(measured), squeeze=False, sharey=True,
+                                figsize=(2 + 3 * len(measured), 1 + 0.35 * len(rows)))
+    for score, axis in zip(measured, axes[0]):
+        for height, values in enumerate(points[score]):
+            known = [value for value in values if value is not None]
+            axis.plot(known, [height] * len(known), 'o', color='C0', alpha=0.7)
+            if known:
+                axis.plot(mean(known), height, '|', color='black', markersize=16)
+        axis.set(title=score)
+        axis.grid(axis='x', alpha=0.3)
+    axes[0, 0].set(yticks=range(len(results)), yticklabels=[name_of(row) for row in rows[:len(results)]])
+    axes[0, 0].invert_yaxis()
+    figure.tight_layout()
+    with atomic_open(path, 'wb') as file:
+        figure.savefig(file, format='png', dpi=120)
+    plt.close(figure)
 
 
 def describe(args):
     """The budget in words."""
-    given = [f'{args.iters} iterations' if args.iters else 'as many iterations as each method has', f'seed {args.seed}',
+    given = [f'{args.iters} iterations' if args.iters else 'as many iterations as each method has',
+             f'seed{"s" * (len(args.seeds) > 1)} {", ".join(map(str, args.seeds))}',
              f'data from {args.data_root or args.layout}']
     chosen = dict(batch=args.batch_size, crop=args.crop, bank=args.skb)
     given += [f'{name} {value}' for name, value in chosen.items() if value]
@@ -241,29 +329,32 @@ def describe(args):
 
 def main(args=None):
     args = parse_args(args)
-    table = paper_tables()[args.table]
-    rows = choose_rows(table, args.methods)
+    table = tables()[args.table]
+    rows = choose_rows(table, args.methods, args.rows)
     folder = Path(args.work_dir or f'work_dirs/ablation_table_{args.table}')
-    configs = [row_config(row['config'], args) for row in rows]
+    configs = [row_config(row, args) for row in rows]
     unused = [option for option in args.cfg_options if not any(has_field(cfg, option) for cfg in configs)]
     if unused:
         raise KeyError(f'--cfg-options {" ".join(unused)}: no row of this table has such a field')
     check_budget(args, folder)
-    results = []
-    for number, (row, cfg) in enumerate(zip(rows, configs), 1):
-        print(f'\n[{number}/{len(rows)}] {row["config"]}', flush=True)
-        result = parts_of(cfg.model)
-        try:
-            generator = MODELS.build(cfg.model).generator
-            result['parameters'] = sum(weight.numel() for weight in generator.parameters())
-            result.update(run_row(cfg, folder / Path(row['config']).stem))
-        except Exception as error:  # one row must not lose the others
-            traceback.print_exc()
-            result['error'] = str(error).splitlines()[0] if str(error) else type(error).__name__
-        results.append(result)
-        text = write_tables(rows, results, folder, f'Table {args.table}: {table["title"]}; ours with {describe(args)}')
-    print(f'\n{text}\nWritten to {folder}/table.md and table.csv')
-    failed = [row['config'] for row, result in zip(rows, results) if 'error' in result]
+    published = {score for row in rows for score in row}
+    shown = [score for score in SCORES if not published & set(SCORES) or score in published]
+    shown += [f'{score} ({args.gt_mean} GT-mean)' for score in GT_MEAN_SCORES if args.gt_mean != 'none']
+    title = f'Table {args.table}: {table["title"]}; ours with {describe(args)}'
+    results = [dict(parts_of(cfg.model), runs={}, errors=[]) for cfg in configs]
+    for seed in args.seeds:  # the whole table with the first seed comes first
+        for number, (row, cfg, result) in enumerate(zip(rows, configs, results), 1):
+            print(f'\n[{number}/{len(rows)}] {name_of(row)}, seed {seed}', flush=True)
+            try:
+                if 'parameters' not in result:
+                    result['parameters'] = sum(weight.numel() for weight in MODELS.build(cfg.model).generator.parameters())
+                result['runs'][seed] = run_row(deepcopy(cfg), seed, folder / name_of(row) / f'seed_{seed}')
+            except Exception as error:  # one run must not lose the others
+                traceback.print_exc()
+                result['errors'].append(str(error).splitlines()[0] if str(error) else type(error).__name__)
+            text = write_tables(rows, results, shown, folder, title)
+    print(f'\n{text}\nWritten to {folder}: table.md, table.csv and table.png')
+    failed = [name_of(row) for row, result in zip(rows, results) if result['errors']]
     if failed:
         print(f'Failed: {", ".join(failed)}. Run the same command again once the cause is gone: only these are run')
     return len(failed)

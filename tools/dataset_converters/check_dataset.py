@@ -2,12 +2,13 @@
 
     python tools/dataset_converters/check_dataset.py lol data/LOL
     python tools/dataset_converters/check_dataset.py lolv2_real data/LOL-v2/Real_captured --against data/LOL
+    python tools/dataset_converters/check_dataset.py lol256 data/LOL-256
     python tools/dataset_converters/check_dataset.py paired data/demo
     python tools/dataset_converters/check_dataset.py unpaired data/unpaired
 
-It checks folders, number of images, pairing, sizes of partners, and decodes every file. Test images are searched for in the
-training set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light ones if
-there is no ground truth). The exit code is 1 if there is any problem.
+It checks folders, number of images, pairing, sizes and alignment of partners, and decodes every file. Test images are searched
+for in the training set of the same data set and in --against, by a perceptual hash of the normal-light images (of the low-light
+ones if there is no ground truth). The exit code is 1 if there is any problem.
 """
 import argparse
 import sys
@@ -20,17 +21,20 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 from scipy.fft import dctn
 from scipy.stats import rankdata
+from skimage.registration import phase_cross_correlation
 
 from mmskf.apis.config import paired_layouts
 from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
 from mmskf.utils.image_folder import describe_skipped, list_images
 
 # Names of the data sets in configs/_base_/datasets.py.
-PAIRED = dict(lol='lol', lolv2_real='lolv2_real', paired='paired_folder')
+PAIRED = dict(lol='lol', lol256='lol256', lolv2_real='lolv2_real', paired='paired_folder')
 KINDS = (*PAIRED, 'unpaired')
 CROP_SIZE = 256  # of most methods
 HASH_SIDE, THUMBNAIL_SIDE = 16, 64
 HASH_BITS = HASH_SIDE**2 - 1
+# Partners are compared at this size, where one pixel is within what the measurement can tell.
+ALIGNMENT_SIDE, ALIGNMENT_TOLERANCE = 256, 1
 # Measured on 77 pairs of real photos: the low-light and the normal-light photo of a scene differ in up to 54 of the 255
 # bits, two scenes in 88 or more.
 THRESHOLD = 60
@@ -67,29 +71,74 @@ def perceptual_hash(image):
     return frequencies > np.median(frequencies)
 
 
+def measure_shift(low, high):
+    """How far the content of two images of a scene is apart, by phase correlation of their ranked gray values.
+
+    Args:
+        low (np.ndarray): uint8 (H, W, 3).
+        high (np.ndarray): The same.
+
+    Returns:
+        tuple[int, int]: Rows and columns, in pixels of the images reduced to 256x256: whole numbers, and only a rough estimate
+        where they are large.
+    """
+    window = np.outer(*2 * [np.hanning(ALIGNMENT_SIDE)])
+    side = (ALIGNMENT_SIDE, ALIGNMENT_SIDE)
+    ranked = []
+    for image in (low, high):
+        gray = Image.fromarray(image.mean(axis=2, dtype=np.float32)).resize(side, Image.Resampling.BOX)
+        ranks = rankdata(gray).reshape(side)
+        ranked.append((ranks - ranks.mean()) * window)
+    shift, *_ = phase_cross_correlation(*ranked, normalization='phase')
+    return tuple(map(int, shift))
+
+
+def find_misaligned(pairs):
+    """Pairs whose partners are not aligned, though of the same size.
+
+    Args:
+        pairs (dict): key -> (path, path) of readable images.
+
+    Returns:
+        dict: key -> (rows, columns), as shares of the height and the width.
+    """
+    shifts = {}
+    if not pairs:
+        return shifts
+    print('  alignment of the partners:')
+    for key, paths in track_iter_progress(list(pairs.items())):
+        shift = measure_shift(*(decode_image(Path(path).read_bytes(), path) for path in paths))
+        if max(map(abs, shift)) > ALIGNMENT_TOLERANCE:
+            shifts[key] = tuple(pixels / ALIGNMENT_SIDE for pixels in shift)
+    print()
+    return shifts
+
+
 def split_configs(kind, root):
     """Split or set -> arguments of its EnhancementDataset, expected number of images and training crop, or None."""
     if kind == 'unpaired':
-        return {name: dict(data_root=str(root), data_prefix=dict(img=name), filename_tmpl=None, expected=count, crop_size=None)
+        return {name: dict(data_root=str(root), data_prefix=dict(img=name), filename_tmpl=None, exclude=(), expected=count,
+                           crop_size=None)
                 for name, count in UNPAIRED_SETS.items()}
     return {name: dict(
         data_root=str(root),
         data_prefix=dict(split.data_prefix),
         filename_tmpl=split.get('filename_tmpl'),
+        exclude=split.get('exclude', ()),
         expected=split.metainfo.num_images,
         crop_size=CROP_SIZE if name == 'train' else None) for name, split in paired_layouts()[PAIRED[kind]].items()}
 
 
-def find_files(data_root, data_prefix, filename_tmpl):
+def find_files(data_root, data_prefix, filename_tmpl, exclude):
     """Side -> key -> path of all images of a split, the problems with its folders, names and pairing, and skipped files."""
     problems, files, skipped = [], {}, []
     try:
-        EnhancementDataset(data_root, data_prefix, filename_tmpl)
+        EnhancementDataset(data_root, data_prefix, filename_tmpl, exclude=exclude)
     except (FileNotFoundError, ValueError) as error:
         problems.append(str(error))
     for side, folder in data_prefix.items():
         try:
-            one_side = EnhancementDataset(data_root, {side: folder}, filename_tmpl)
+            one_side = EnhancementDataset(data_root, {side: folder}, filename_tmpl, exclude=exclude)
         except (FileNotFoundError, ValueError) as error:
             if str(error) not in problems:
                 problems.append(str(error))
@@ -133,14 +182,14 @@ def describe_sizes(sizes):
     return f'{len(found)} sizes, {found[0][0]}x{found[0][1]} to {found[-1][0]}x{found[-1][1]}'
 
 
-def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size):
+def check_split(name, data_root, data_prefix, filename_tmpl, exclude, expected, crop_size):
     """Checks one split and prints the result.
 
     Returns:
         tuple: path -> hash of the images used to compare the split with others, and the list of problems.
     """
     print(f'{name}: {", ".join(data_prefix.values())}')
-    files, problems, skipped = find_files(data_root, data_prefix, filename_tmpl)
+    files, problems, skipped = find_files(data_root, data_prefix, filename_tmpl, exclude)
     sizes, hashes, unreadable = read_files([path for paths in files.values() for path in paths.values()],
                                            set(files.get('gt', files.get('img', {})).values()))
     problems += unreadable
@@ -150,11 +199,19 @@ def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size
               f', {describe_sizes({path: sizes[path] for path in paths.values() if path in sizes})}')
         if expected and count != expected:
             problems.append(f'{data_prefix[side]} contains {count} images, expected {expected}')
-    for key in sorted(set.intersection(*(set(paths) for paths in files.values())) if files else ()):
+    pairs = {}
+    for key in sorted(set.intersection(*(set(paths) for paths in files.values())) if len(files) > 1 else ()):
         partners = [paths[key] for paths in files.values()]
-        if len({sizes.get(path) for path in partners} - {None}) > 1:
+        found = {sizes.get(path) for path in partners}
+        if len(found - {None}) > 1:
             problems.append('partners differ in size: ' + ', '.join(
                 f'{path} {"x".join(map(str, sizes[path]))}' for path in partners if path in sizes))
+        elif None not in found:
+            pairs[key] = partners
+    for key, (rows, columns) in find_misaligned(pairs).items():
+        width, height = sizes[pairs[key][0]]
+        problems.append(f'partners are misaligned, by roughly {abs(rows * height):.0f} rows and {abs(columns * width):.0f} '
+                        f'columns: {", ".join(pairs[key])}. Leave the pair out of training: exclude=[{key!r}] of its data set')
     if skipped:
         print(f'  note: {describe_skipped(skipped)}')
     if crop_size:
@@ -168,7 +225,7 @@ def check_split(name, data_root, data_prefix, filename_tmpl, expected, crop_size
 def training_images(folder):
     """Paths of the images of a folder, or of the normal-light training images of a paired data set in it."""
     candidates = [folder]
-    for kind in ('lol', 'lolv2_real', 'paired'):
+    for kind in PAIRED:
         candidates.append(folder / split_configs(kind, folder)['train']['data_prefix']['gt'])
     for candidate in candidates:
         images = list(map(str, list_images(candidate, recursive=False).images)) if candidate.is_dir() else []

@@ -1,5 +1,6 @@
 from mmskf.utils.image import log_image
 
+from .bank_distiller import BankDistiller
 from .hrnet import FCNHead, HRNet
 from .knowledge_bank import KnowledgeBank
 from .semantic_knowledge_bank import SemanticKnowledgeBank
@@ -8,6 +9,6 @@ from .torchvision_knowledge_bank import TorchvisionKnowledgeBank
 from .transformers_knowledge_bank import TransformersKnowledgeBank
 
 __all__ = [
-    'FCNHead', 'HRNet', 'KnowledgeBank', 'SMPKnowledgeBank', 'SemanticKnowledgeBank', 'TorchvisionKnowledgeBank',
-    'TransformersKnowledgeBank', 'log_image'
+    'BankDistiller', 'FCNHead', 'HRNet', 'KnowledgeBank', 'SMPKnowledgeBank', 'SemanticKnowledgeBank',
+    'TorchvisionKnowledgeBank', 'TransformersKnowledgeBank', 'log_image'
 ]
