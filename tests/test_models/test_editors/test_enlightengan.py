@@ -159,3 +159,24 @@ def test_learning_rate_of_the_authors():
             assert optimizer.get_lr()['lr'] == pytest.approx([expected[str(epoch)]], rel=1e-8), epoch
         for scheduler in schedulers:
             scheduler.step()
+
+
+def test_a_resumed_training_equals_an_uninterrupted_one(tool, pairs, tmp_path):
+    """Partners, crops, patches and dimming are drawn as they would have been."""
+
+    def train(work_dir, iterations, *args):
+        tool('tools/train').main([
+            'enlightengan_lol', '--data-root', str(pairs), '--work-dir', str(work_dir), *args, '--cfg-options',
+            'model.generator.channels=4', 'model.discriminator.global_downs=1', 'model.discriminator.local_downs=1',
+            'model.recon_loss.weights=nowhere.pth', 'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
+            *(f'train_dataloader.dataset.{option}' for option in (
+                'data_prefix.img=train/low', 'data_prefix.gt=train/high', 'pipeline.2.crop_size=36', 'pipeline.3.crop_size=36')),
+            f'train_cfg.max_iters={iterations}', 'default_hooks.checkpoint.interval=1', 'val_cfg=None', 'val_dataloader=None',
+            'val_evaluator=None'])
+        return torch.load(work_dir / f'iter_{iterations}.pth')['state_dict']
+
+    whole = train(tmp_path / 'whole', 2)
+    train(tmp_path / 'resumed', 1)
+    resumed = train(tmp_path / 'resumed', 2, '--resume')
+    assert not [key for key in whole if not key.startswith(('generator.', 'discriminator.'))]
+    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
