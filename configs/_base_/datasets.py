@@ -28,8 +28,7 @@ lolv2_real = dict(
         filename_tmpl=dict(img='low{}', gt='normal{}'),
         metainfo=dict(num_images=100)))
 
-# Low-light and normal-light images for training without pairs, as Zero-DCE's authors used them: part 1 of SICE, resized to
-# 512x512.
+# Dark and bright images for training without ground truth, as used by Zero-DCE's authors: part 1 of SICE.
 sice = dict(train=dict(data_root='data/SICE', data_prefix=dict(img='train'), metainfo=dict(num_images=2422)))
 
 # Dark and bright images of different scenes, as collected by EnlightenGAN's authors: 914 and 1016.
