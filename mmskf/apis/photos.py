@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mmskf.utils.files import check_destination
 from mmskf.utils.image_file import (
     ALIASES,
     OUTPUT_FORMATS,
@@ -144,12 +145,14 @@ class ResultFolder:
 
     Raises:
         FileExistsError: If a result would replace an input.
+        OSError: If nothing can be written to the folder.
         ValueError: If the format is unknown.
     """
 
     def __init__(self, folder: str | Path, sources: Sequence[Source], kind: str | None = None):
         self.folder = Path(folder)
         self.kind = None if kind is None else output_format(kind)
+        check_destination(folder, folder=True)
         self._used: set[str] = set()
         files = [source for source in sources if isinstance(source.given, str) and source.error is None]
         self._originals = Originals(str(source.given) for source in files)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from mmskf.utils.files import check_destination
 from mmskf.utils.image import to_uint8
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def enhance_video(source: str | Path,
     av = _pyav()
     source, target = Path(source), Path(target)
     _check_paths(source, target)
+    check_destination(target)
     smoother = GainSmoother(smooth) if smooth else None
     picture = _look_at(av, source)
     target.parent.mkdir(parents=True, exist_ok=True)

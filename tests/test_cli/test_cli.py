@@ -90,6 +90,7 @@ def test_nothing_to_do(capsys, tmp_path):
     (['-o', 'out', '--model', 'drbm_lol'], 'Did you mean drbn'),
     (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
     (['-o', 'out', '--class-strength', 'moon=1'], 'names moon'), (['-o', 'out', '--weights', 'w.pth'], 'without the model'),
+    (['-o', 'a.png/out', '--model', 'gamma'], 'a.png is a file, not a folder'),
     (['-o', '.', '--model', 'gamma'], 'one of the originals'), (['-o', 'out', '--bits', '10'], 'invalid choice'),
     (['-o', 'out', '--model', 'drbn_lol', '--weights', 'nowhere.pth'], 'nowhere.pth')
 ])
@@ -175,4 +176,6 @@ def test_score_without_references(capsys, tmp_path):
     assert code == 1 and 'they must have the same size' in err
     code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path / 'large.png')
     assert code == 2 and 'one of the originals' in err
+    code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path)
+    assert code == 2 and 'is a folder, and the result is one file' in err
     assert run(capsys, 'score', tmp_path / 'nowhere')[0] == 2

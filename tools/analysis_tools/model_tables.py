@@ -13,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 from mmskf.apis import config_root
 from mmskf.apis.config import model_index
 from mmskf.evaluation import NOT_MEASURED
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open
 
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
 PLACE = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
@@ -96,9 +98,10 @@ def main(args=None):
     for page in old:
         print(f'{page} {"is not up to date" if args.check else "written"}')
         if not args.check:
-            page.write_text(fill(page))
+            with atomic_open(page, 'w') as file:
+                file.write(fill(page))
     return len(old) if args.check else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main() > 0)
+    run_tool(main)

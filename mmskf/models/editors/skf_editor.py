@@ -110,6 +110,18 @@ class SKFEditor(EnhancementEditor):
                                 if getattr(self, name) is not None and getattr(self, name).semantic]
         check_parts(self, told_se=bool(generator.get('se')))
 
+    def load_bank(self, training: bool) -> None:
+        """Loads the knowledge bank's weights, if they are needed and have not been loaded yet.
+
+        Args:
+            training (bool): Whether the losses need them as well, not only the SE modules.
+
+        Raises:
+            RuntimeError: If they cannot be read or do not match the bank's network.
+        """
+        if self.skb is not None and not self.skb.loaded and (training or self.has_se):
+            self.skb.load()
+
     @property
     def guided(self) -> bool:
         """Whether SKF acts in this iteration: always, except for methods that are trained in stages."""
