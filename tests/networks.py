@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mmskf.models.editors.enhancement_editor import pad_to_multiple
+from mmskf.models.editors.zerodce import apply_curves
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -39,14 +40,14 @@ class Network:
     Args:
         generator (dict): Its config, in full size.
         parameters (tuple[int, int]): Without and with SE modules that read HRNet-W48.
-        se (dict): Config of its SE modules.
+        se (dict, optional): Config of its SE modules; None: there is no place for them.
         small (dict): What makes it small.
         config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
     """
     generator: dict
     parameters: tuple[int, int]
-    se: dict
+    se: dict | None
     small: dict = field(default_factory=dict)
     config: str | None = None
     references: Sequence[Reference] = ()
@@ -54,7 +55,7 @@ class Network:
     def build(self, se=True, widths=TINY_WIDTHS, **options):
         """The network in eval mode; SE modules by the network's own config, by another one, or without."""
         options = dict(self.generator, **options)
-        if se:
+        if se and self.se:
             options['se'] = dict(self.se if se is True else se, type='SEModule', semantic_channels=widths)
         return MODELS.build(options).eval()
 
@@ -127,6 +128,21 @@ def retinexformer(net, inputs):
     return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
 
 
+def zerodce(net, inputs):
+    outputs = net(inputs['x'])
+    return dict(enhanced=outputs.image, curves=outputs.curves, enhanced_step4=apply_curves(inputs['x'], outputs.curves[:, :12]))
+
+
+def enlightengan(net, inputs):
+    """The reference's images are in [-1, 1]."""
+    image = (inputs['x'] + 1) / 2
+    net.align_corners = False
+    other = net(image)
+    net.align_corners = True
+    enhanced = net(image)
+    return dict(y=2 * enhanced - 1, latent=2 * (enhanced - image), y_acfalse=2 * other - 1)
+
+
 def llflow(net, inputs):
     seen = []
     handle = net.encoder.register_forward_hook(lambda module, args, outputs: seen.extend(outputs[0]))
@@ -188,6 +204,13 @@ NETWORKS = {
         references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), retinexformer,
                               dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
                                    enc0='encoder.0', bottom='bottleneck'))]),
+    'zerodce': Network(
+        dict(type='ZeroDCENet'), (79_416, 79_416), None, dict(channels=8),
+        config='zerodce_skf_lol',
+        references=[Reference('zerodce', ('b_51x77', ), zerodce)]),
+    'enlightengan': Network(
+        dict(type='EnlightenGANNet'), (8_636_675, 9_135_711), DEEP, dict(channels=4),
+        references=[Reference('enlightengan', ('b_51x77', ), enlightengan, dict(bottom='encoder.4.1', dec6='decoder.0'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
         config='llflow_s_skf_lol',

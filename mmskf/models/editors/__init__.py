@@ -1,5 +1,6 @@
 from .drbn import DRBNNet
 from .enhancement_editor import EnhancementEditor
+from .enlightengan import EnlightenGANEditor, EnlightenGANNet
 from .hwmnet import HWMNet
 from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
@@ -10,12 +11,13 @@ from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
 from .skf_editor import SKFEditor
 from .snr import SNRNet
 from .staged_editor import StagedEditor
+from .zerodce import ZeroDCENet
 
 # Former names, for code that imports them; configs may name them too.
 KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 
 __all__ = [
-    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'FlowOutputs', 'GammaCorrection', 'HWMNet', 'Identity', 'KinD', 'KinDEditor',
-    'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'RetinexNet', 'RetinexformerNet',
-    'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor'
+    'CLAHE', 'LIME', 'DRBNNet', 'EnhancementEditor', 'EnlightenGANEditor', 'EnlightenGANNet', 'FlowOutputs', 'GammaCorrection',
+    'HWMNet', 'Identity', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus', 'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor',
+    'LLFlowNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet', 'SimpleEditor', 'StagedEditor', 'ZeroDCENet'
 ]

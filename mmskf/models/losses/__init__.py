@@ -1,3 +1,4 @@
+from .enlightengan_loss import GlobalLocalGANLoss, SelfFeatureLoss
 from .flow_nll_loss import FlowNLLLoss
 from .kind_loss import KinDAdjustLoss, KinDDecomLoss, KinDRestoreLoss
 from .regions import inside_regions
@@ -6,8 +7,10 @@ from .sa_loss import SALoss
 from .sch_loss import SCHLoss
 from .soft_histogram import soft_histogram
 from .ssim_loss import PyramidLoss, SSIMLoss, ssim
+from .zerodce_loss import ZeroDCELoss
 
 __all__ = [
-    'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
-    'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
+    'FlowNLLLoss', 'GlobalLocalGANLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss',
+    'RetinexNetDecomLoss', 'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'SelfFeatureLoss', 'ZeroDCELoss',
+    'inside_regions', 'soft_histogram', 'ssim'
 ]
