@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mmskf.models.editors.enhancement_editor import pad_to_multiple
+from mmskf.models.editors.zerodce import apply_curves
 from mmskf.models.hvi import hvi_to_rgb, rgb_to_hvi
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
@@ -152,6 +153,21 @@ def any_size(net, inputs):
     return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
 
 
+def zerodce(net, inputs):
+    outputs = net(inputs['x'])
+    return dict(enhanced=outputs.image, curves=outputs.curves, enhanced_step4=apply_curves(inputs['x'], outputs.curves[:, :12]))
+
+
+def enlightengan(net, inputs):
+    """The reference's images are in [-1, 1]."""
+    image = (inputs['x'] + 1) / 2
+    net.align_corners = False
+    other = net(image)
+    net.align_corners = True
+    enhanced = net(image)
+    return dict(y=2 * enhanced - 1, latent=2 * (enhanced - image), y_acfalse=2 * other - 1)
+
+
 def llflow(net, inputs):
     seen = []
     handle = net.encoder.register_forward_hook(lambda module, args, outputs: seen.extend(outputs[0]))
@@ -229,6 +245,13 @@ NETWORKS = {
         references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), any_size,
                               dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
                                    enc0='encoder.0', bottom='bottleneck'))]),
+    'zerodce': Network(
+        dict(type='ZeroDCENet'), (79_416, 79_416), None, dict(channels=8),
+        config='zerodce_skf_lol',
+        references=[Reference('zerodce', ('b_51x77', ), zerodce)]),
+    'enlightengan': Network(
+        dict(type='EnlightenGANNet'), (8_636_675, 9_135_711), DEEP, dict(channels=4),
+        references=[Reference('enlightengan', ('b_51x77', ), enlightengan, dict(bottom='encoder.4.1', dec6='decoder.0'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
         config='llflow_s_skf_lol',

@@ -2,20 +2,30 @@
 import argparse
 import json
 import sys
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+if TYPE_CHECKING:
+    from mmskf.apis import Result, SKFInferencer
+    from mmskf.apis.photos import Source
+
 DESCRIPTION = '''Makes dark photos bright. Give photos, folders of photos (all folders in them are searched, too), or patterns
 such as "Photos/*.jpg"; the results go into the folder OUT, under the same names and in the same folders, in the same format,
-with the camera's data (EXIF) and transparency. Your photos themselves are never changed.'''
+with the camera's data (EXIF) and transparency. Your photos themselves are never changed. Videos are enhanced as well if they
+are given by name or pattern, not those in folders.'''
 EXAMPLES = '''examples:
   mmskf enhance night.jpg -o bright
   mmskf enhance Photos -o bright --side-by-side
   mmskf enhance Photos -o bright --format png --bits 16
   mmskf enhance Photos -o bright --class-strength sky=0.2 road=0.5
   mmskf enhance Photos -o bright --model drbn_skf_lol --weights drbn_skf.pth
+  mmskf enhance night.mp4 -o bright --model clahe --smooth 1
 
 Names that begin with a dash go after --, as in: mmskf enhance -o bright -- -night.jpg
 The exit code is 0 if everything succeeded, 1 if some photos failed (they are listed), 2 if there was nothing to do
@@ -40,7 +50,7 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser('enhance', help='make photos bright', description=DESCRIPTION, epilog=EXAMPLES,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=run)
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='photos, folders of photos, or patterns')
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='photos, folders of photos, videos, or patterns')
     parser.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; created if needed')
 
     look = parser.add_argument_group('how the results look')
@@ -51,7 +61,10 @@ def add_parser(commands: Any) -> None:
     look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them)')
     look.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
 
-    files = parser.add_argument_group('files')
+    look.add_argument('--smooth', type=float, default=0., metavar='SECONDS',
+                      help='of a video: smooth the brightness over this time, against flicker (default: 0)')
+
+    files = parser.add_argument_group('files (for photos only)')
     files.add_argument('--format', help='such as jpg, png, tiff, webp, avif (default: that of each photo)')
     files.add_argument('--bits', type=int, choices=(8, 16), default=8, help='per color channel; 16 for png and tiff (default: 8)')
     files.add_argument('--side-by-side', action='store_true', help='also OUT/side_by_side: each photo next to its result')
@@ -86,9 +99,12 @@ def run(args: argparse.Namespace) -> int:
     from mmskf.utils.image_folder import printable
 
     sources, notes = find_photos(args.inputs, args.out)
+    photos, videos = split(sources)
+    for note in notes:
+        print(f'mmskf: {note}', file=sys.stderr)
     if all(source.error is not None for source in sources):
         # Checked before the model is built, which takes seconds.
-        for message in [*notes, *(str(source.error) for source in sources), 'There is nothing to enhance']:
+        for message in [*(str(source.error) for source in sources), 'There is nothing to enhance']:
             print(f'mmskf: {message}', file=sys.stderr)
         if args.json:
             print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
@@ -97,14 +113,19 @@ def run(args: argparse.Namespace) -> int:
         print(f'mmskf: the model is {DEFAULT_MODEL}, which needs no weights. Trained models do better: see mmskf list',
               file=sys.stderr)
     limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
-    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank)
-    results = inferencer.stream(
-        args.inputs, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
-        class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
+    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank,
+                               require_weights=True)
+    results: Iterator[Result] = enhance_videos(inferencer, sources, videos, args) if videos else iter(())
+    if photos:
+        found = inferencer.stream(
+            photos, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
+            class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
+        results = chain(track(found, 'Enhancing', len(photos), console=Console(stderr=True),
+                              disable=args.quiet or len(photos) < 2), results)
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
     stopped = False
-    for result in track(results, 'Enhancing', len(sources), console=Console(stderr=True), disable=args.quiet or len(sources) < 2):
+    for result in results:
         name = str(result.source.given)
         if result.error is None:
             done.append((name, str(result.path)))
@@ -118,9 +139,64 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report(args.model or DEFAULT_MODEL, args.out, done, failed)))
     else:
-        print(f'{len(done)} of {len(sources)} photos enhanced: {printable(args.out)}'
+        kinds = ' and '.join(['photos'] * bool(photos) + ['videos'] * bool(videos))
+        print(f'{len(done)} of {len(sources)} {kinds} enhanced: {printable(args.out)}'
               + (' (stopped at the first failure)' if stopped else ''))
     return 1 if failed else 0
+
+
+def split(sources: Sequence['Source']) -> tuple[list['Source'], list['Source']]:
+    """The photos and the videos. Without PyAV videos fail like photos that cannot be read."""
+    from mmskf.apis.video import import_pyav
+
+    videos = [source for source in sources if source.is_video]
+    if videos:
+        try:
+            import_pyav()
+        except ImportError as error:
+            for source in videos:
+                source.error = error
+    return [source for source in sources if not source.is_video], [source for source in sources if source.is_video]
+
+
+def enhance_videos(inferencer: 'SKFInferencer', sources: Sequence['Source'], videos: Sequence['Source'],
+                   args: argparse.Namespace) -> Iterator['Result']:
+    """Enhances videos one after another; one that fails does not stop the others.
+
+    Raises:
+        FileExistsError, OSError, ValueError: Before anything is done, if the call is wrong.
+    """
+    from mmskf.apis import Result, enhance_video, video_suffix
+    from mmskf.apis.photos import unused
+    from mmskf.apis.video import GainSmoother
+    from mmskf.utils.files import check_destination
+    from mmskf.utils.image_folder import Originals
+
+    options: dict[str, Any] = dict(strength=args.strength, class_strength=dict(args.class_strength))
+    inferencer.check_options(**options)
+    if args.smooth:
+        GainSmoother(args.smooth)
+    originals = Originals(source.given for source in sources if isinstance(source.given, str))
+    used: set[str] = set()
+    names = [Path(video.relative).with_suffix(video_suffix(video.relative)).as_posix() for video in videos]
+    targets = [Path(args.out, unused(name, used)) for name in names]
+    for target in targets:
+        originals.check(target)
+    check_destination(args.out, folder=True)
+
+    def enhance_frame(image: np.ndarray) -> np.ndarray:
+        return inferencer(image, **options)['predictions'][0]
+
+    def results() -> Iterator[Result]:
+        for video, target in zip(videos, targets):
+            result = Result(video, path=target)
+            try:
+                enhance_video(str(video.given), target, enhance_frame, args.smooth, show_progress=not args.quiet)
+            except Exception as error:  # Of any kind: the others are enhanced, and this one is reported.
+                result.error = error
+            yield result
+
+    return results()
 
 
 def report(model: Any, out: str, done: list[tuple[str, str]], failed: list[tuple[str, str]]) -> dict[str, Any]:

@@ -8,12 +8,10 @@ from typing import TextIO
 
 from mmengine.logging import MMLogger
 
+from mmskf.utils.errors import INTERRUPTED, OF_CALL, OF_EXECUTION, WRONG_CALL, show_error
 from mmskf.version import __version__
 
 from . import enhance, info, list_models, score
-
-#: Exit codes.
-DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
 DESCRIPTION = 'Makes dark photos bright.'
 EXAMPLES = '''examples:
@@ -58,9 +56,8 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('mmskf: stopped', file=sys.stderr)
         return INTERRUPTED
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, MemoryError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__
-        print(f'mmskf: {message}', file=sys.stderr)
+    except OF_CALL + OF_EXECUTION as error:
+        show_error(error, 'mmskf')
         return WRONG_CALL
     finally:
         warnings.showwarning = show_warning

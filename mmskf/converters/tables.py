@@ -124,6 +124,14 @@ RETINEXFORMER_RENAMES = [
     (r'\.1\.norm\.', '.norm.'),
     (r'\.1\.fn\.net\.', '.ffn.'),
 ]
+# Levels 1 to 5 encode, 6 to 9 decode; each has two convolutions, each followed by LeakyReLU and, but for the last, a norm.
+ENLIGHTENGAN_LEVELS = [(i + 1, f'encoder.{i}') for i in range(5)] + [(i + 6, f'decoder.{i}') for i in range(4)]
+ENLIGHTENGAN_RENAMES = [
+    *((rf'^{old}{level}_{i + 1}\.', f'{name}.{i}.{place}.')
+      for level, name in ENLIGHTENGAN_LEVELS for i in range(2) for old, place in (('conv', 0), ('bn', 2))),
+    *((rf'^deconv{i + 5}\.', f'ups.{i}.') for i in range(4)),
+    (r'^conv10\.', 'to_residual.'),
+]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What TensorFlow's optimizer and saver add to a checkpoint besides the network.
 TENSORFLOW_DEAD = [r'.*Adam.*', r'(?:.*/)?beta[12]_power', r'(?:.*/)?global_step']
@@ -207,6 +215,10 @@ CONVERSIONS = {
     Conversion(model='baseline/mirnet_v2_lol', renames=MIRNET_V2_RENAMES),
     'retinexformer':
     Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
+    'zerodce':
+    Conversion(model='baseline/zerodce_lol', renames=[(rf'^e_conv{i + 1}\.', f'convs.{i}.') for i in range(7)]),
+    'enlightengan':
+    Conversion(model='baseline/enlightengan_lol', renames=ENLIGHTENGAN_RENAMES),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',
