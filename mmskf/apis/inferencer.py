@@ -26,14 +26,14 @@ from mmskf.registry import MODELS
 from mmskf.utils.image import to_float_rgb, to_uint8
 from mmskf.utils.image_file import PIXEL_LIMIT, Photo
 
-from .config import find_config, first_test_dataloader, load_config, model_index
+from .config import find_config, first_test_dataloader, indexed_weights, load_config
 from .model import check_device, has_weights, init_model, load_weights
 from .photos import PhotoInput, ResultFolder, Source, find_photos
 from .pictures import semantic_overlay, side_by_side
 from .strength import blend, check_strength, strength_map
 
-#: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. It needs no weights.
-DEFAULT_MODEL = 'lime'
+#: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. Its weights are in the package.
+DEFAULT_MODEL = 'nafnet_s_skf_mixed'
 #: The knowledge bank that segments photos if the model has none.
 DEFAULT_BANK = 'skb/hrnet_w18s_camvid'
 BANK_PIXELS = 1_000_000  # maximum size at which the bank segments a photo
@@ -139,7 +139,7 @@ class SKFInferencer(BaseInferencer):
         else:
             chosen: Any = DEFAULT_MODEL if model is None else model
             cfg = load_config(chosen)
-            weights = weights or _indexed_weights(str(chosen))
+            weights = weights or indexed_weights(cfg)
         super().__init__(cfg, None if weights is None else str(weights), device, scope='mmskf', show_progress=show_progress)
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = 'cpu') -> nn.Module:
@@ -448,11 +448,6 @@ def _naming(result: Result) -> Exception:
     error = RuntimeError(result.reason)
     error.__cause__ = result.error
     return error
-
-
-def _indexed_weights(name: str) -> str | None:
-    weights = [model.get('Weights') for model in model_index() if model['Name'] == name]
-    return weights[0] if weights else None
 
 
 def _name_of(cfg: Config) -> str:

@@ -109,9 +109,6 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
         return 2
-    if args.model is None and args.weights is None:
-        print(f'mmskf: the model is {DEFAULT_MODEL}, which needs no weights. Trained models do better: see mmskf list',
-              file=sys.stderr)
     limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
     inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank,
                                require_weights=True)
