@@ -1,6 +1,6 @@
 from .config import config_root, find_config, list_models, load_config, train_dataloader, use_amp, use_unpaired
 from .image_enhancer import ImageEnhancer
-from .inferencer import DEFAULT_MODEL, Result, SKFInferencer
+from .inferencer import DEFAULT_MODEL, Result, SKFInferencer, indexed_weights
 from .model import has_weights, init_model, load_weights
 from .video import VIDEO_EXTENSIONS, enhance_video, video_suffix
 
@@ -14,6 +14,7 @@ __all__ = [
     'enhance_video',
     'find_config',
     'has_weights',
+    'indexed_weights',
     'init_model',
     'list_models',
     'load_config',

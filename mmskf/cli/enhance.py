@@ -2,10 +2,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.progress import track
+
+from mmskf.export import is_exported
 
 DESCRIPTION = '''Makes dark photos bright. Give photos, folders of photos (all folders in them are searched, too), or patterns
 such as "Photos/*.jpg"; the results go into the folder OUT, under the same names and in the same folders, in the same format,
@@ -48,7 +51,8 @@ def add_parser(commands: Any) -> None:
                       help='strength of the enhancement, from 0 (unchanged photo) to 1 (fully enhanced) (default: 1)')
     look.add_argument('--class-strength', nargs='+', type=class_strength, default=[], metavar='CLASS=0..1',
                       help='another strength for parts of the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
-    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them)')
+    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them), or a file of '
+                                      '"mmskf export", FILE.onnx')
     look.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
 
     files = parser.add_argument_group('files')
@@ -78,12 +82,45 @@ def add_parser(commands: Any) -> None:
     report.add_argument('--quiet', action='store_true', help='no progress bar')
 
 
+def default_model() -> str:
+    """The model if none is given."""
+    from mmskf.apis import DEFAULT_MODEL
+    return DEFAULT_MODEL
+
+
+def results_of_model(args: argparse.Namespace, pixel_limit: int | None) -> Iterator[Any]:
+    """The results of a model with its config and weights."""
+    from mmskf.apis import SKFInferencer
+    if args.model is None and args.weights is None:
+        print(f'mmskf: the model is {default_model()}, which needs no weights. Trained models do better: see mmskf list',
+              file=sys.stderr)
+    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, pixel_limit, args.bank)
+    return inferencer.stream(
+        args.inputs, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
+        class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
+
+
+def results_of_exported(args: argparse.Namespace, pixel_limit: int | None) -> Iterator[Any]:
+    """The results of an exported model.
+
+    Raises:
+        ValueError: If an option is set that needs the model itself.
+    """
+    from mmskf.export.runtime import ExportedModel
+    names = ('weights', 'class_strength', 'semantic_map', 'amp', 'max_pixels', 'bank')
+    refused = [f'--{name.replace("_", "-")}' for name in names if getattr(args, name)]
+    if refused or args.batch_size != 1:
+        raise ValueError(f'{", ".join(refused) or "--batch-size"}: not for an exported model ({args.model}): give the name of the '
+                         'model instead, or leave this out')
+    model = ExportedModel(args.model, args.device or 'cpu')
+    return model.stream(args.inputs, args.out, args.format, args.bits, args.strength, args.side_by_side, pixel_limit)
+
+
 def run(args: argparse.Namespace) -> int:
     """Enhances; returns the exit code."""
-    from mmskf.apis import DEFAULT_MODEL, SKFInferencer
-    from mmskf.apis.photos import find_photos
     from mmskf.utils.image_file import PIXEL_LIMIT
     from mmskf.utils.image_folder import printable
+    from mmskf.utils.photos import find_photos
 
     sources, notes = find_photos(args.inputs, args.out)
     if all(source.error is not None for source in sources):
@@ -93,14 +130,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
         return 2
-    if args.model is None and args.weights is None:
-        print(f'mmskf: the model is {DEFAULT_MODEL}, which needs no weights. Trained models do better: see mmskf list',
-              file=sys.stderr)
     limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
-    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank)
-    results = inferencer.stream(
-        args.inputs, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
-        class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
+    results = (results_of_exported if is_exported(args.model) else results_of_model)(args, limit)
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
     stopped = False
@@ -116,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     for _, reason in failed:
         print(f'mmskf: failed: {printable(reason)}', file=sys.stderr)
     if args.json:
-        print(json.dumps(report(args.model or DEFAULT_MODEL, args.out, done, failed)))
+        print(json.dumps(report(args.model or default_model(), args.out, done, failed)))
     else:
         print(f'{len(done)} of {len(sources)} photos enhanced: {printable(args.out)}'
               + (' (stopped at the first failure)' if stopped else ''))

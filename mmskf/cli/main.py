@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Callable
 from typing import TextIO
 
-from mmengine.logging import MMLogger
-
+from mmskf.export import is_exported
 from mmskf.version import __version__
 
-from . import enhance, info, list_models, score
+from . import enhance, export, info, list_models, score
 
 #: Exit codes.
 DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
@@ -22,6 +21,7 @@ EXAMPLES = '''examples:
   mmskf enhance Photos -o bright --strength 0.7  a milder result
   mmskf list                                     the available models
   mmskf score bright                             how natural the results look, as a number
+  mmskf export drbn_lol -o drbn.onnx             a model as a file for onnxruntime
 
 "mmskf enhance --help" explains all settings. Your photos themselves are never changed.
 The exit code is 0 if everything succeeded, 1 if some photos failed (they are listed), 2 if there was nothing to do
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--version', action='version', version=f'mmskf {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for module in (enhance, list_models, info, score):
+    for module in (enhance, list_models, info, score, export):
         module.add_parser(commands)
     return parser
 
@@ -51,7 +51,7 @@ def main(args: list[str] | None = None) -> int:
     parsed = build_parser().parse_args(args)
     run: Callable[[argparse.Namespace], int] = parsed.run
     show_warning = warnings.showwarning
-    handlers = _log_to_stderr()
+    handlers = [] if is_exported(getattr(parsed, 'model', None)) else _log_to_stderr()  # run without MMEngine
     warnings.showwarning = _say_warning
     try:
         return run(parsed)
@@ -78,6 +78,7 @@ def _say_warning(message: Warning | str, category: type[Warning], filename: str,
 
 def _log_to_stderr() -> list[tuple]:
     """Sends log messages, which are for people, where they do not mix with results. Returns the previous settings."""
+    from mmengine.logging import MMLogger
     logger = MMLogger.get_current_instance()
     handlers = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
     before = [(handler, handler.stream, handler.formatter) for handler in handlers]
