@@ -51,8 +51,8 @@ def add_parser(commands: Any) -> None:
                       help='strength of the enhancement, from 0 (unchanged photo) to 1 (fully enhanced) (default: 1)')
     look.add_argument('--class-strength', nargs='+', type=class_strength, default=[], metavar='CLASS=0..1',
                       help='another strength for parts of the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
-    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them), or a file of '
-                                      '"mmskf export", FILE.onnx')
+    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them), or a '
+                                      'FILE.onnx of "mmskf export"')
     look.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
 
     files = parser.add_argument_group('files')
@@ -110,8 +110,8 @@ def results_of_exported(args: argparse.Namespace, pixel_limit: int | None) -> It
     names = ('weights', 'class_strength', 'semantic_map', 'amp', 'max_pixels', 'bank')
     refused = [f'--{name.replace("_", "-")}' for name in names if getattr(args, name)]
     if refused or args.batch_size != 1:
-        raise ValueError(f'{", ".join(refused) or "--batch-size"}: not for an exported model ({args.model}): give the name of the '
-                         'model instead, or leave this out')
+        raise ValueError(f'{", ".join(refused) or "--batch-size"}: not for an exported model ({args.model}): give the name '
+                         'of the model instead, or leave this out')
     model = ExportedModel(args.model, args.device or 'cpu')
     return model.stream(args.inputs, args.out, args.format, args.bits, args.strength, args.side_by_side, pixel_limit)
 

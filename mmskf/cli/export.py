@@ -5,9 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-DESCRIPTION = '''Writes a model with its knowledge bank as one file that takes plain RGB images of any size: FILE.onnx for onnxruntime
-and "mmskf enhance --model FILE.onnx", which need no PyTorch; FILE.pt2 for torch.export.load. The file is compared with the model
-at two sizes, and the difference is printed. docs/export.md says more.'''
+DESCRIPTION = '''Writes a model with its knowledge bank as one file that takes plain RGB images of any size: FILE.onnx for
+onnxruntime and "mmskf enhance --model FILE.onnx", which need no PyTorch; FILE.pt2 for torch.export.load. The file is compared
+with the model at two sizes, and the difference is printed. See docs/export.md.'''
 EXAMPLES = '''examples:
   mmskf export drbn_skf_lol --weights drbn_skf.pth -o drbn_skf.onnx
   mmskf export drbn_skf_lol --weights drbn_skf.pth -o small.onnx --dtype float16
@@ -50,6 +50,6 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(dict(model=args.model, out=args.out, dtype=args.dtype, size=exported.size,
                               max_difference=exported.max_difference, mean_difference=exported.mean_difference)))
     else:
-        print(f'{printable(args.out)}: {exported.size / 1e6:.1f} MB, {args.dtype}; from the model in PyTorch it differs by at most '
-              f'{exported.max_difference:.2g}, on average {exported.mean_difference:.2g} (of a range of 1)')
+        print(f'{printable(args.out)}: {exported.size / 1e6:.1f} MB, {args.dtype}; it differs from the model in PyTorch by at '
+              f'most {exported.max_difference:.2g}, on average by {exported.mean_difference:.2g} (of a range of 1)')
     return 0

@@ -72,7 +72,8 @@ class ExportedModel:
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
         except Exception as error:  # each kind of damage has its own
-            raise ValueError(f'{path} cannot be read as an ONNX model ({" ".join(str(error).split())}): export it again') from error
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'{path} cannot be read as an ONNX model ({reason}): export it again') from error
         known = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if known is None:
             raise ValueError(f'{path} was not written by "mmskf export": its inputs and outputs are unknown')

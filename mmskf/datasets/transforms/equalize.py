@@ -35,7 +35,7 @@ class AppendEqualized(BaseTransform):
 
     @staticmethod
     def of_tensor(image: Tensor) -> Tensor:
-        """The same for images (N, 3, H, W) in [0, 1] -> (N, 6, H, W): OpenCV's ``equalizeHist``, which an exported model needs."""
+        """The same for images in [0, 1], as an exported model needs it: (N, 3, H, W) -> (N, 6, H, W)."""
         levels = (image * 255).round().long().flatten(0, 1).flatten(1)
         counts = levels.new_zeros(levels.shape[0], 256).scatter_add(1, levels, torch.ones_like(levels))
         darkest = counts.gather(1, (counts > 0).long().argmax(dim=1, keepdim=True))

@@ -33,6 +33,6 @@ class StretchRange(BaseTransform):
 
     @staticmethod
     def of_tensor(image: Tensor) -> Tensor:
-        """The same for images (N, 3, H, W) in [0, 1], each stretched separately: an exported model needs it."""
+        """The same for images (N, 3, H, W) in [0, 1], as an exported model needs it."""
         low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
         return (image - low) / (high - low).clamp(min=1e-3)
