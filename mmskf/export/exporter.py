@@ -28,6 +28,7 @@ DTYPES = ('float32', 'float16', 'int8')
 #: Heights and widths at which an exported file is compared with the model; neither was traced.
 COMPARED_SIZES = ((64, 96), (90, 71))
 FLOAT16_SIZE = 256  # smallest weights that are stored as float16: the others are constants and biases
+TOLERANCE = 1 / 255  # largest difference of a file with full weights from the model
 METADATA_FILE = 'mmskf.json'
 REQUIREMENT = 'mmskf[onnx]'
 
@@ -69,7 +70,7 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
         Exported: The file, and its difference from the model.
 
     Raises:
-        ExportError: If the model cannot be exported; names it.
+        ExportError: If the model cannot be exported, or the file would differ from it by 1/255 or more; names the model.
         ImportError: If the packages for ONNX are not installed.
         ValueError: If the extension or the dtype is unknown.
     """
@@ -82,15 +83,20 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
     module = exportable(model, given_prior, name)
     metadata = dict(model=name, version=__version__, prior=list(prior_sources(model)) if given_prior else [], dtype=dtype)
     program = trace(module, prior_sources(model) if given_prior else {}, name)
-    if path.suffix.lower() == PROGRAM:
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / f'draft{path.suffix.lower()}'
+        if draft.suffix == PROGRAM:
+            torch.export.save(program, draft, extra_files={METADATA_FILE: json.dumps(metadata)})
+        else:
+            draft.write_bytes(onnx_file(program, metadata, dtype, name))
+        differences = [np.abs(np.subtract(*pair)) for pair in compared(module, draft, metadata['prior'])]
+        largest = max(float(difference.max()) for difference in differences)
+        if dtype == 'float32' and not largest < TOLERANCE:
+            raise ExportError(f'{name} cannot be exported: the file would differ from the model by up to {largest:.2g} (of a '
+                              'range of 1) for images of other sizes than the traced one')
         with atomic_open(path) as file:
-            torch.export.save(program, file, extra_files={METADATA_FILE: json.dumps(metadata)})
-    else:
-        with atomic_open(path) as file:
-            file.write(onnx_file(program, metadata, dtype, name))
-    differences = [np.abs(np.subtract(*pair)) for pair in compared(module, path, metadata['prior'])]
-    return Exported(path, path.stat().st_size, max(float(difference.max()) for difference in differences),
-                    float(np.mean([difference.mean() for difference in differences])))
+            file.write(draft.read_bytes())
+    return Exported(path, path.stat().st_size, largest, float(np.mean([difference.mean() for difference in differences])))
 
 
 def check_target(path: Path, dtype: str) -> None:
