@@ -27,8 +27,10 @@ def small_editor(name):
     network = NETWORKS[name]
     cfg = load_config(network.config)
     se = dict(network.se, type='SEModule')
-    cfg.model.update(generator=dict(network.generator, **network.small, se=se), sch_loss=None, sa_loss=None,
-                     discriminator=None, skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR))
+    cfg.model.generator = dict(network.generator, **network.small, se=se)
+    cfg.model.skb = dict(type='SemanticKnowledgeBank', model=SEGMENTOR)
+    for part in ('sch_loss', 'sa_loss', 'discriminator'):
+        cfg.model[part] = None
     torch.manual_seed(0)
     model = init_model(cfg)
     with torch.no_grad():

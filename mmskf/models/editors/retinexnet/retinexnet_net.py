@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmskf.models.resize import resize_nearest
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Prior, Relighting, SemanticPrior
@@ -95,12 +96,12 @@ class RelightNet(nn.Module):
             x = F.relu(down(x))
         features = []
         for i, (up, skip) in enumerate(zip(self.ups, reversed(skips))):
-            x = F.interpolate(x, size=skip.shape[-2:])
+            x = resize_nearest(x, skip.shape[-2:])
             x = F.relu(up(torch.cat([x, skip], dim=1))) if self.concat else F.relu(up(x)) + skip
             x = self.se(i, x, prior)
             features.append(x)
         size = reflectance.shape[-2:]
-        return self.head(self.fusion(torch.cat([F.interpolate(feature, size=size) for feature in features], dim=1)))
+        return self.head(self.fusion(torch.cat([resize_nearest(feature, size) for feature in features], dim=1)))
 
 
 @MODELS.register_module()
