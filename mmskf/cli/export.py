@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     check_target(Path(args.out), args.dtype)
     weights = args.weights or indexed_weights(args.model)
     Originals([args.weights] if args.weights else []).check(args.out)
-    model = init_model(args.model, weights)
+    model: Any = init_model(args.model, weights)
     if weights is None and has_weights(model):
         warnings.warn(f'{args.model} was given no weights: those in {args.out} are random. Give a checkpoint by --weights',
                       stacklevel=2)

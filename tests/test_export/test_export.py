@@ -89,7 +89,7 @@ def test_enhance_by_a_file_with_its_bank(with_bank, tmp_path):
     code = ("import sys; from mmskf.cli import main; code = main(sys.argv[1:]); "
             "print(code, [name for name in ('torch', 'mmengine', 'mmcv', 'mmagic', 'mmseg') if name in sys.modules])")
     done = subprocess.run([sys.executable, '-c', code, 'enhance', str(folder / 'photos'), '-o', str(tmp_path), '--model',
-                           str(folder / 'bank.onnx'), '--side-by-side'], capture_output=True, text=True, check=True)
+                           str(folder / 'bank.onnx'), '--side-by-side', '--quiet'], capture_output=True, text=True, check=True)
     assert done.stderr == '' and done.stdout == f'2 of 2 photos enhanced: {tmp_path}\n0 []\n'
     enhance = SKFInferencer(model, show_progress=False)
     for height, width in SIZES:
@@ -128,7 +128,7 @@ def test_smaller_files(three_convolutions, tmp_path, capsys, monkeypatch):
     report = json.loads(out)
     assert 'nafnet_lol was given no weights' in err
     weights = sum(weight.numel() for weight in model.parameters())
-    assert report['size'] + 0.9 * weights < half.size < 4 * weights
+    assert report['size'] + 0.9 * weights < half.size < 2 * weights + 60_000
     assert 1e-7 < half.mean_difference < report['mean_difference'] < 0.05 and half.max_difference < 1e-3
     assert ExportedModel(tmp_path / 'int8.onnx').dtype == 'int8'
 
