@@ -4,6 +4,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TextIO
 
 from mmskf.export import is_exported
@@ -14,6 +15,8 @@ from . import enhance, export, info, list_models, score
 #: Exit codes.
 DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
+LIGHT = ('this installation has no PyTorch and OpenMMLab, and only runs exported models (mmskf enhance --model FILE.onnx); for '
+         'everything else install mmskf with its requirements: docs/install.md')
 DESCRIPTION = 'Makes dark photos bright.'
 EXAMPLES = '''examples:
   mmskf enhance night.jpg -o bright              one photo; the result is bright/night.jpg
@@ -51,7 +54,11 @@ def main(args: list[str] | None = None) -> int:
     parsed = build_parser().parse_args(args)
     run: Callable[[argparse.Namespace], int] = parsed.run
     show_warning = warnings.showwarning
-    handlers = [] if is_exported(getattr(parsed, 'model', None)) else _log_to_stderr()  # run without MMEngine
+    exported = is_exported(getattr(parsed, 'model', None))  # it is run without MMEngine
+    if not exported and find_spec('mmengine') is None:
+        print(f'mmskf: {LIGHT}', file=sys.stderr)
+        return WRONG_CALL
+    handlers = [] if exported else _log_to_stderr()
     warnings.showwarning = _say_warning
     try:
         return run(parsed)
