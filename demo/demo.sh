@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# The main workflow from start to end on synthetic data: make pairs, train, test, enhance. Called by `make demo`.
+# Enhances dark photos with the model that comes with mmskf, fine-tunes it on pairs like them, and compares. Called by `make demo`.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python}
 out=demo_output
-config=configs/demo/drbn_skf_demo.py
+config=configs/demo/nafnet_s_skf_demo.py
+low=$out/data/test/low
 
 run() {
   printf '\n\033[1m$ %s\033[0m\n' "${*/#$python/python}"
@@ -13,9 +14,12 @@ run() {
 
 rm -rf $out
 run "$python" tools/dataset_converters/synthesize_low_light.py $out/data
+run "$python" demo/enhance.py $low --out-dir $out/shipped --before-after $out/before_after.png
 run "$python" tools/train.py $config --data-root $out/data --work-dir $out/train
 checkpoint=$(cat $out/train/last_checkpoint)
-run "$python" tools/test.py $config "$checkpoint" --data-root $out/data --work-dir $out/test --out $out/scores.csv
-run "$python" demo/enhance.py $out/data/test/low --model $config --weights "$checkpoint" --out-dir $out/enhanced \
-  --before-after $out/before_after.png
-printf '\nscores of every image: %s\nbefore and after: %s\n' $out/scores.csv $out/before_after.png
+run "$python" tools/test.py $config "$checkpoint" --data-root $out/data --work-dir $out/test --out $out/scores.csv \
+  --show-dir $out/fine_tuned
+for images in $low $out/shipped $out/fine_tuned; do
+  run "$python" -m mmskf score $images --reference $out/data/test/high
+done
+printf '\nbefore and after, by the model that comes with mmskf: %s\n' $out/before_after.png

@@ -183,8 +183,15 @@ def fail_while_writing(rng, fault):
     files.open, os.replace = failing_open, failing_replace
 
 
-def strike(fault, folder, work_dir, duration, rng):
+def strike(fault, folder, work_dir, durations, rng):
     """Trains with a fault.
+
+    Args:
+        fault (str): One of ``FAULTS``.
+        folder (Path): Has the config and the data.
+        work_dir (Path): Of the training.
+        durations (tuple[float, float]): Seconds of a whole training, and from its first iteration on.
+        rng (np.random.Generator): Chooses the moment.
 
     Returns:
         str or None: What was wrong with the answer to the fault.
@@ -192,10 +199,10 @@ def strike(fault, folder, work_dir, duration, rng):
     image = folder / 'data' / 'low' / '1.png'
     prepare = partial(fail_while_writing, rng, fault) if fault in ('write', 'disk') else None
     training = Training(folder, work_dir, prepare=prepare)
-    # From when the workers are there on: the start of a training is as long as the rest of it.
-    if fault != 'time':
+    whole, iterations = durations
+    if fault != 'time':  # which must not be spent on the start, without workers and handlers of signals
         training.wait_for('Iter(train)')
-    time.sleep(rng.random() * (duration if fault == 'time' else duration / 3))
+    time.sleep(rng.random() * (whole if fault == 'time' else iterations))
     content = image.read_bytes()
     try:
         if fault == 'time':
@@ -225,14 +232,14 @@ def strike(fault, folder, work_dir, duration, rng):
     return None
 
 
-def check(fault, folder, number, expected, duration, rng):
+def check(fault, folder, number, expected, durations, rng):
     """One fault, and what comes after.
 
     Returns:
         tuple[int, list[str]]: The iteration that the training went on from, and what was wrong.
     """
     work_dir = folder / f'{fault}_{number}'
-    wrong = [strike(fault, folder, work_dir, duration, rng)]
+    wrong = [strike(fault, folder, work_dir, durations, rng)]
     for path in work_dir.glob('*.pth'):
         try:
             torch.load(path, weights_only=True)
@@ -269,16 +276,18 @@ def main(args=None):
         write_pairs(folder / 'data')
         started = time.time()
         training = Training(folder, folder / 'whole')
+        training.wait_for('Iter(train)')
+        begun = time.time()
         assert training.wait() == 0, training.read()
-        duration = time.time() - started
+        durations = time.time() - started, time.time() - begun
         expected = torch.load(folder / 'whole' / f'iter_{ITERATIONS}.pth', weights_only=True)['state_dict']
         for number in range(args.count):
             fault, rng = args.faults[number % len(args.faults)], np.random.default_rng((args.seed, number))
-            begin, wrong = check(fault, folder, number, expected, duration, rng)
+            begin, wrong = check(fault, folder, number, expected, durations, rng)
             failures += bool(wrong)
             outcome = '; '.join(wrong) or 'the same weights'
             print(f'{number + 1:3} {fault:6} went on from iteration {begin:2}: {outcome}', flush=True)
-    print(f'{args.count - failures} of {args.count} went on to the weights of the uninterrupted training ({duration:.1f} s)')
+    print(f'{args.count - failures} of {args.count} went on to the weights of the uninterrupted training ({durations[0]:.1f} s)')
     return failures
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import torch
 
 from mmskf.models.editors.enhancement_editor import pad_to_multiple
+from mmskf.models.editors.zerodce import apply_curves
+from mmskf.models.hvi import hvi_to_rgb, rgb_to_hvi
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -39,22 +41,24 @@ class Network:
     Args:
         generator (dict): Its config, in full size.
         parameters (tuple[int, int]): Without and with SE modules that read HRNet-W48.
-        se (dict): Config of its SE modules.
+        se (dict, optional): Config of its SE modules; None: there is no place for them.
         small (dict): What makes it small.
         config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
+        stopped (Sequence[str]): Weights through which the method lets only a part of the gradient pass.
     """
     generator: dict
     parameters: tuple[int, int]
-    se: dict
+    se: dict | None
     small: dict = field(default_factory=dict)
     config: str | None = None
     references: Sequence[Reference] = ()
+    stopped: Sequence[str] = ()
 
     def build(self, se=True, widths=TINY_WIDTHS, **options):
         """The network in eval mode; SE modules by the network's own config, by another one, or without."""
         options = dict(self.generator, **options)
-        if se:
+        if se and self.se:
             options['se'] = dict(self.se if se is True else se, type='SEModule', semantic_channels=widths)
         return MODELS.build(options).eval()
 
@@ -121,10 +125,47 @@ def kind_port(net, inputs):
                 out=outputs.image)
 
 
-def retinexformer(net, inputs):
+def issr(net, inputs):
+    reflectance, illumination = net.decom(inputs['x'])
+    scores, ratio = net.segment(reflectance), inputs['ratio'].flatten()
+    restored = net.restored(reflectance, illumination)
+    outputs = net.relit(inputs['x'], restored, illumination, ratio)
+    assert torch.equal(outputs.brightened, inputs['x'] * inputs['ratio'])
+    return dict(R_low=reflectance, I_low=illumination, seg_logits=scores, seg=scores.softmax(dim=1),
+                seg_of_x=net.segment(inputs['x']).softmax(dim=1), R_den=restored,
+                I_delta=net.relight(illumination, restored, ratio), y=outputs.image)
+
+
+def cidnet(net, inputs):
+    """Images of any size; of whole ones also what is before and after the network, and the saturation of the authors' test."""
+    (height, width), padded = inputs['x'].shape[-2:], pad_to_multiple(inputs['x'], net.size_divisor)
+    outputs = dict(y=net(padded).image[..., :height, :width])
+    if padded.shape == inputs['x'].shape:
+        hvi = rgb_to_hvi(inputs['x'], net.density)
+        enhanced = net.enhanced(hvi, inputs['prior'])
+        outputs.update(hvi_in=hvi, hvi_out=enhanced, y_gated=hvi_to_rgb(enhanced, net.density, saturation=1.3))
+    return outputs
+
+
+def any_size(net, inputs):
     """The reference tests images of any size: mirrored to what the network takes, and cut."""
     height, width = inputs['x'].shape[-2:]
     return dict(y=net(pad_to_multiple(inputs['x'], net.size_divisor))[..., :height, :width])
+
+
+def zerodce(net, inputs):
+    outputs = net(inputs['x'])
+    return dict(enhanced=outputs.image, curves=outputs.curves, enhanced_step4=apply_curves(inputs['x'], outputs.curves[:, :12]))
+
+
+def enlightengan(net, inputs):
+    """The reference's images are in [-1, 1]."""
+    image = (inputs['x'] + 1) / 2
+    net.align_corners = False
+    other = net(image)
+    net.align_corners = True
+    enhanced = net(image)
+    return dict(y=2 * enhanced - 1, latent=2 * (enhanced - image), y_acfalse=2 * other - 1)
 
 
 def llflow(net, inputs):
@@ -167,6 +208,9 @@ NETWORKS = {
         dict(type='KinDPlusPlusNet'), (8_274_508, 8_841_762), DEEP,
         config='kindpp_skf_lol',
         references=[Reference('kindpp', ('a_64x96', 'b_52x76'), kind, options=dict(exposure='gt'))]),
+    'issr': Network(
+        dict(type='ISSRNet'), (7_845_035, 7_845_035), None,
+        references=[Reference('issr', ('b_51x77', ), issr)]),
     'drbn': Network(
         dict(type='DRBNNet'), (557_668, 599_132), dict(FINE, gelu='tanh'), dict(channels=4, growth=2),
         config='drbn_skf_lol',
@@ -181,13 +225,33 @@ NETWORKS = {
         config='snr_skf_lol',
         references=[Reference('snr', THREE, snr, dict(transformer_out='long_range.layers.5', recon_trunk_out='fusion')),
                     Reference('snr_skf', THREE, snr)]),
+    'cidnet': Network(
+        dict(type='CIDNet'), (1_904_609, 2_198_093), dict(sources=(2, 2, 1, 1, 0, 0), ffn='dual', expansion=1),
+        dict(channels=(8, 8, 16, 32), heads=(1, 2, 2)),
+        config='cidnet_skf_lol', stopped=['density'],
+        references=[Reference('cidnet', ('b_56x72', 'c_51x77_padded'), cidnet,
+                              dict(i_lca1='intensity.encoder.0', hv_lca1='color.encoder.0', i_lca4='intensity.bottleneck',
+                                   hv_lca6='color.decoder.1'))]),
+    'mirnet_v2': Network(
+        dict(type='MIRNetV2'), (5_858_560, 6_768_426), dict(DEEP, ffn='dual', expansion=1),
+        dict(channels=16, groups=(1, 4), blocks=1),
+        config='mirnet_v2_skf_lol',
+        references=[Reference('mirnet_v2', ('b_52x76', 'c_51x77_padded'), any_size,
+                              dict(bot='groups.0.blocks.0.blocks.2', mrb0='groups.0.blocks.0', rrg1='groups.1'))]),
     'retinexformer': Network(
         dict(type='RetinexformerNet'), (1_605_701, 2_190_067), dict(DEEP, ffn='dual', expansion=1),
         dict(channels=8, blocks=(1, 1, 1)),
         config='retinexformer_skf_lol',
-        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), retinexformer,
+        references=[Reference('retinexformer', ('a_64x96', 'b_52x76', 'c_51x77_padded'), any_size,
                               dict(illu_fea='estimator.grouped', illu_map='estimator.to_map', msa0='encoder.0.0.attention',
                                    enc0='encoder.0', bottom='bottleneck'))]),
+    'zerodce': Network(
+        dict(type='ZeroDCENet'), (79_416, 79_416), None, dict(channels=8),
+        config='zerodce_skf_lol',
+        references=[Reference('zerodce', ('b_51x77', ), zerodce)]),
+    'enlightengan': Network(
+        dict(type='EnlightenGANNet'), (8_636_675, 9_135_711), DEEP, dict(channels=4),
+        references=[Reference('enlightengan', ('b_51x77', ), enlightengan, dict(bottom='encoder.4.1', dec6='decoder.0'))]),
     'llflow_s': Network(
         dict(type='LLFlowNet'), (4_967_635, 5_260_405), DEEP, dict(width=4, num_blocks=1, kept_blocks=(0, ), steps=1, hidden=4),
         config='llflow_s_skf_lol',

@@ -89,7 +89,9 @@ def test_skf_changes_the_method_by_nothing_else(name):
         assert skf[field] == plain[field], field
     assert skf.train_dataloader.dataset.data_root == plain.train_dataloader.dataset.data_root
     if not name.endswith('_official.py'):
-        assert skf.train_dataloader == plain.train_dataloader and skf.val_evaluator == plain.val_evaluator
+        if 'zerodce' not in name:  # trained without the ground truth that SCH and SA need
+            assert skf.train_dataloader == plain.train_dataloader
+        assert skf.val_evaluator == plain.val_evaluator
         assert skf.optim_wrapper.optimizer == plain.optim_wrapper.optimizer
         if 'llflow_l' not in name:
             assert skf.param_scheduler == plain.param_scheduler and skf.auto_scale_lr == plain.auto_scale_lr

@@ -11,6 +11,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from mmskf.apis import has_weights, load_weights, use_unpaired
 from mmskf.apis.cli import add_runner_arguments, runner_config
 from mmskf.engine import Runner
+from mmskf.utils.errors import run_tool
 
 
 def parse_args(args=None):
@@ -55,4 +56,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -10,6 +10,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from mmskf.apis.cli import add_runner_arguments, runner_config
 from mmskf.apis.config import check_trainable
 from mmskf.engine import Runner
+from mmskf.utils.errors import run_tool
 
 
 def parse_args(args=None):
@@ -45,4 +46,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

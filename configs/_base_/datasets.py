@@ -28,6 +28,13 @@ lolv2_real = dict(
         filename_tmpl=dict(img='low{}', gt='normal{}'),
         metainfo=dict(num_images=100)))
 
+# Dark and bright images for training without ground truth, as used by Zero-DCE's authors: part 1 of SICE.
+sice = dict(train=dict(data_root='data/SICE', data_prefix=dict(img='train'), metainfo=dict(num_images=2422)))
+
+# Dark and bright images of different scenes, as collected by EnlightenGAN's authors: 914 and 1016.
+unpaired = dict(
+    train=dict(data_root='data/EnlightenGAN', data_prefix=dict(img='trainA', gt='trainB'), metainfo=dict(num_images=1016)))
+
 # Your own pairs, any number and size: the same file name on both sides.
 paired_folder = dict(
     train=dict(data_root='data/paired', data_prefix=dict(img='train/low', gt='train/high'), metainfo=dict(num_images=None)),

@@ -7,6 +7,8 @@ default_hooks = dict(
     # Report the last checkpoint: choosing the best one on the test set would be model selection on the test set.
     checkpoint=dict(type='CheckpointHook', interval=5000, by_epoch=False, max_keep_ckpts=3),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Reads the weights of the knowledge bank before the first image.
+    knowledge_bank=dict(type='KnowledgeBankHook'),
     # Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before they stop a training.
     interrupt=dict(type='InterruptHook'))
 custom_hooks = [

@@ -3,11 +3,13 @@ import os
 from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmskf.engine.launch import prepare_launch
+from mmskf.utils.files import check_destination
+from mmskf.utils.options import add_cfg_options
 
-from .config import load_config, use_amp
+from .config import check_model, load_config, use_amp
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
@@ -15,8 +17,7 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='where logs, pictures and checkpoints go (default: work_dirs/CONFIG)')
     parser.add_argument('--data-root', help="where the images are (default: the config's)")
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE',
-                        help='change fields of the config, such as train_dataloader.num_workers=0')
+    add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
 
@@ -25,14 +26,17 @@ def runner_config(args: Namespace) -> Config:
     """The Runner's config as the arguments ask for it; a process group for CPUs is made where one is needed.
 
     Raises:
-        FileNotFoundError, KeyError: As :func:`load_config`.
+        FileNotFoundError, KeyError, TypeError: As :func:`load_config`.
+        OSError: If nothing can be written to the work dir.
         RuntimeError: If the launcher needs GPUs and there are none.
-        ValueError: If ``efficient_conv_bn_eval`` is asked for, which is not for these models.
+        ValueError: If the config describes no model, or asks for ``efficient_conv_bn_eval``, which is not for these models.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options, args.data_root)
+    check_model(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / Path(args.config).stem)
+    check_destination(cfg.work_dir, folder=True)
     if args.amp:
         use_amp(cfg)
     if cfg.get('efficient_conv_bn_eval'):

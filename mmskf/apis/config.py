@@ -5,7 +5,9 @@ import inspect
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from inspect import Parameter
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import mmengine
@@ -21,7 +23,10 @@ from mmskf import registry
 from mmskf.datasets import unpaired_tests
 from mmskf.engine.loops import stage_dataloader
 from mmskf.engine.optim_wrapper_constructor import PARTS
-from mmskf.utils.options import item_index, merge_options
+from mmskf.utils.options import item_index, kind_mismatch, merge_options
+
+#: Name -> what is known about a field of a config: its default and its type.
+Fields = dict[str, Parameter]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -103,8 +108,14 @@ def load_config(name: str | Path, options: dict | None = None, data_root: str | 
         FileNotFoundError: Without such a config.
         ImportError: If a module of ``custom_imports`` cannot be imported.
         KeyError: If an option names a field that does not exist, or an item of a list that could be several.
+        TypeError: If the value of an option is clearly not for its field.
+        ValueError: If the config is no valid Python.
     """
-    cfg = Config.fromfile(find_config(name))
+    path = find_config(name)
+    try:
+        cfg = Config.fromfile(path)
+    except (AttributeError, NameError, SyntaxError, TypeError) as error:  # the code of the config fails
+        raise ValueError(f'{path} or one of its _base_ files is not a valid config: {type(error).__name__}: {error}') from error
     options = options or {}
     imports = {option: value for option, value in options.items() if option.partition('.')[0] == 'custom_imports'}
     if imports:  # the other options may be about what these modules register
@@ -136,6 +147,17 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
         dataset = stage.get('dataloader', {}).get('dataset', {})
         if 'data_root' in dataset:  # else it is that of train_dataloader
             yield dataset
+
+
+def check_model(cfg: Config) -> None:
+    """Rejects configs that describe no model, such as those of knowledge banks or data sets.
+
+    Raises:
+        ValueError: If the config has no ``model``.
+    """
+    if not cfg.get('model'):
+        raise ValueError(f'{cfg.filename or "The config"} has no field `model`, so it describes no model: choose one of '
+                         f'{" or ".join(f"configs/{folder}" for folder in MODEL_FOLDERS)}, or inherit from one by _base_')
 
 
 def check_trainable(cfg: Config) -> None:
@@ -183,63 +205,86 @@ def use_unpaired(cfg: Config, root: str | Path) -> None:
 
 
 def check_options(cfg: Config, options: dict) -> None:
-    """Rejects options for fields that are neither in the config nor accepted by the type that they would configure.
+    """Rejects options for fields that are neither in the config nor accepted by the type that they would configure, and values
+    that are clearly not for their field, such as text for a number.
 
     The fields of a dict without ``type`` are known for the Runner itself, data loaders and the fields ``TAKEN_BY``; others are
     accepted.
 
     Raises:
         KeyError: Names the option, and the available fields.
+        TypeError: Names the option, its value, and what is expected.
     """
-    for option in options:
+    for option, value in options.items():
         names = option.split('.')
         of_runner = _fields_of_runner()
-        known: set[str] | None = of_runner
+        known: Fields | None = of_runner
         node: Any = cfg
+        parameter: Parameter | None = None
         field = ''
         if names[0] in cfg and names[0] not in of_runner:
             raise KeyError(f'--cfg-options {option}: {names[0]!r} is only a name inside the config file, and was '
                            'copied when that was read. Change the field that it was copied to, such as model.skb.checkpoint or '
                            'train_dataloader.dataset.pipeline.RandomCrop.crop_size; --data-root sets where the images are')
         for name in names:
+            parent = node
             if isinstance(node, (list, tuple)):
                 try:
                     node, known = node[item_index(node, name)], None
                 except KeyError as error:
                     raise KeyError(f'--cfg-options {option}: {error.args[0]}') from None
-            elif node is not None and name in node:
-                node, known, field = node[name], None, name
+                continue
+            if not isinstance(node, (Config, dict, NoneType)):
+                raise TypeError(f'--cfg-options {option}: {field} is {node!r}, which has no fields')
+            known = known or _fields_of(field, node)
+            parameter = known.get(name) if known else None
+            if node is not None and name in node:
+                node = node[name]
+            elif known is None or name in known:
+                node = None
             else:
-                known = known or _fields_of(field, node)
-                if known is not None and name not in known:
-                    close = difflib.get_close_matches(name, known, n=3) or sorted(known)
-                    raise KeyError(f'--cfg-options {option}: there is no field {name!r} here. '
-                                   f'Did you mean {" or ".join(close)}?')
-                node, known, field = None, None, name
+                close = difflib.get_close_matches(name, known, n=3) or sorted(known)
+                raise KeyError(f'--cfg-options {option}: there is no field {name!r} here. '
+                               f'Did you mean {" or ".join(close)}?')
+            known, field = None, name
+        if isinstance(parent, (list, tuple)):  # whose items may be of different kinds
+            continue
+        current = parameter.default if node is None and parameter else node
+        expected = kind_mismatch(value, current, parameter and parameter.annotation)
+        if expected:
+            example = '' if isinstance(current, dict) else f', such as {current}'
+            raise TypeError(f'--cfg-options {option}={value}: expected {expected}{example}')
 
 
-def _arguments(function: Callable) -> set[str]:
-    return {*inspect.signature(function).parameters} - {'self'}
+def _names(*names: str, annotation: Any = Parameter.empty) -> Fields:
+    """Fields without a default."""
+    return {name: Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation) for name in names}
 
 
-def _fields_of_runner() -> set[str]:
+def _arguments(function: Callable) -> Fields:
+    return {name: parameter for name, parameter in inspect.signature(function).parameters.items() if name != 'self'}
+
+
+def _fields_of_runner() -> Fields:
     """The arguments of the Runner, the other fields that it looks up in its config, and those read with the config."""
     looked_up = re.findall(r"self\.cfg\.get\(\s*'(\w+)'", inspect.getsource(Runner))
-    return {*_arguments(Runner.__init__), *looked_up, 'custom_imports'} - {'cfg'}
+    fields = {**_names(*looked_up, 'custom_imports'), **_arguments(Runner.__init__), **_names('resume', annotation=bool | str)}
+    del fields['cfg']
+    return fields
 
 
-def _fields_of(field: str, node: Any) -> set[str] | None:
+def _fields_of(field: str, node: Any) -> Fields | None:
     """The fields of a node that is the value, or an item of the value, of a field; None if they are unknown."""
     if field.endswith('dataloader'):
         own = re.findall(r"dataloader_cfg\.pop\(\s*'(\w+)'", inspect.getsource(Runner.build_dataloader))
-        return {*own, *_arguments(DataLoader.__init__)}
+        return {**_names(*own), **_arguments(DataLoader.__init__)}
     if field in TAKEN_BY:
         return _arguments(TAKEN_BY[field])
     return _fields_of_type(node)
 
 
-def _fields_of_type(node: Any) -> set[str] | None:
-    """Names of the arguments of the type of a config node; None if they are unknown."""
+def _fields_of_type(node: Any) -> Fields | None:
+    """The arguments of the type of a config node; None if they are unknown."""
     if not isinstance(node, dict) or not isinstance(node.get('type'), str):
         return None
     for value in vars(registry).values():
@@ -248,15 +293,16 @@ def _fields_of_type(node: Any) -> set[str] | None:
             break
     else:
         return None
-    fields = set(node) | (OF_CONSTRUCTOR if 'optimizer' in node else set())
+    fields = _names(*node, *(OF_CONSTRUCTOR if 'optimizer' in node else ()))
     if issubclass(cls, _ParamScheduler):
-        fields.add('convert_to_iter_based')  # for the function that builds schedules
+        fields |= _names('convert_to_iter_based')  # for the function that builds schedules
+    own: Fields = {}
     for base in cls.__mro__:
         if '__init__' in vars(base):
-            parameters = inspect.signature(vars(base)['__init__']).parameters.values()
-            fields |= {parameter.name for parameter in parameters}
-            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-                return fields
+            arguments = _arguments(vars(base)['__init__'])
+            own = arguments | own
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in arguments.values()):
+                return fields | own
     return None
 
 

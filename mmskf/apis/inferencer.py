@@ -29,7 +29,7 @@ from mmskf.utils.pictures import semantic_overlay, side_by_side
 from mmskf.utils.strength import blend, check_strength, strength_map
 
 from .config import find_config, first_test_dataloader, load_config, model_index
-from .model import has_weights, init_model, load_weights
+from .model import check_device, has_weights, init_model, load_weights
 
 #: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. It needs no weights.
 DEFAULT_MODEL = 'lime'
@@ -54,6 +54,8 @@ class SKFInferencer(BaseInferencer):
         bank (str, optional): Config of the knowledge bank that segments photos, for ``class_strength`` and ``semantic_map``.
             Defaults to None: the model's own, else :data:`DEFAULT_BANK`.
         show_progress (bool): Whether to show a progress bar for several photos. Defaults to True.
+        require_weights (bool): Whether it is an error, not only a warning, if a model that needs weights has none, so that its
+            results would be random. Defaults to False.
 
     Examples:
         >>> enhance = SKFInferencer('drbn_lol', 'checkpoints/drbn.pth')
@@ -78,7 +80,8 @@ class SKFInferencer(BaseInferencer):
                  max_pixels: int | None = None,
                  pixel_limit: int | None = PIXEL_LIMIT,
                  bank: str | None = None,
-                 show_progress: bool = True):
+                 show_progress: bool = True,
+                 require_weights: bool = False):
         if model is None and weights is not None:
             raise ValueError(f'{weights} was given without the model that it belongs to: name that as well')
         for name, value in (('max_pixels', max_pixels), ('pixel_limit', pixel_limit)):
@@ -86,7 +89,7 @@ class SKFInferencer(BaseInferencer):
                 raise ValueError(f'{name}={value!r}: expected a number of pixels')
         self.amp, self.max_pixels, self.pixel_limit = amp, max_pixels, pixel_limit
         self._given = model if isinstance(model, nn.Module) else None
-        self._bank_config = bank
+        self._bank_config, self._require_weights = bank, require_weights
         self._bank: KnowledgeBank | None = None
         self._classes: list[str] | None = None
         if self._given is not None:
@@ -101,13 +104,17 @@ class SKFInferencer(BaseInferencer):
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = 'cpu') -> nn.Module:
         if self._given is not None:
+            check_device(device)
             if weights is not None:
                 load_weights(self._given, weights)
             return self._given.to(device).eval()
         model = init_model(cfg, weights, device)
         if weights is None and has_weights(model):
-            warnings.warn(f'{_name_of(cfg)} was given no weights: what it makes of a photo is random. Give a checkpoint as '
-                          '`weights`', stacklevel=2)
+            message = (f'{_name_of(cfg)} was given no weights: what it makes of a photo is random. Give its checkpoint as '
+                       '`weights` (--weights), or choose a model that needs none, such as clahe')
+            if self._require_weights:
+                raise ValueError(message)
+            warnings.warn(message, stacklevel=2)
         return model
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
@@ -191,8 +198,8 @@ class SKFInferencer(BaseInferencer):
                 batch_size: int = 1, format: str | None = None, **kwargs: Any) -> Iterator[Result]:
         # Errors in the call are raised here, not when the first result is requested.
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
-        self._check_options(**forward_kwargs, **postprocess_kwargs)
-        folder = None if out_dir is None else ResultFolder(out_dir, sources, format)
+        self.check_options(**forward_kwargs, **postprocess_kwargs)
+        folder = None if out_dir is None else ResultFolder(out_dir, sources, format, postprocess_kwargs.get('bits', 8))
         if not sources:
             warnings.warn('There is nothing to enhance: the list of inputs is empty', stacklevel=2)
         for note in notes:
@@ -210,7 +217,8 @@ class SKFInferencer(BaseInferencer):
 
         return results()
 
-    def _check_options(self, strength: float = 1., class_strength: Mapping[str, float] | None = None, bits: int = 8) -> None:
+    def check_options(self, strength: float = 1., class_strength: Mapping[str, float] | None = None, bits: int = 8) -> None:
+        """Raises ValueError if an option of :meth:`stream` is out of range."""
         check_strength(strength)
         if class_strength:
             strength_map(np.zeros((1, 1), np.int64), self.classes, class_strength, strength)

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.runner.checkpoint import load_state_dict
 from torch import nn
@@ -7,7 +8,7 @@ from torch import nn
 from mmskf.registry import MODELS
 from mmskf.weights import read_state_dict, select_weights
 
-from .config import load_config
+from .config import check_model, load_config
 
 
 def init_model(config_or_name: str | Path | Config, checkpoint: str | None = None, device: str = 'cpu') -> nn.Module:
@@ -24,14 +25,32 @@ def init_model(config_or_name: str | Path | Config, checkpoint: str | None = Non
 
     Raises:
         FileNotFoundError: If there is no such config or checkpoint.
-        ValueError: If the checkpoint belongs to another model.
+        ValueError: If the config describes no model, the checkpoint belongs to another one, or there is no such device.
     """
+    check_device(device)
     cfg = config_or_name if isinstance(config_or_name, Config) else load_config(config_or_name)
+    check_model(cfg)
     model = MODELS.build(cfg.model)
     model.cfg = cfg
     if checkpoint is not None:
         load_weights(model, checkpoint)
     return model.to(device).eval()
+
+
+def check_device(device: str | torch.device) -> None:
+    """Rejects a device that is not there.
+
+    Raises:
+        ValueError: Names the mend.
+    """
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # Each kind of device has its own.
+        known = torch.cuda.device_count()
+        reason = str(error).splitlines()[0].split('. ')[0]
+        if str(device).startswith('cuda'):
+            reason = f'PyTorch finds {known or "no"} graphics card{"s" * (known > 1)} that it can use'
+        raise ValueError(f'The device {device} is not available ({reason}): choose cpu, or omit the device (--device)') from error
 
 
 def has_weights(model: nn.Module) -> bool:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 
+from mmskf.utils.files import check_destination
 from mmskf.utils.image import to_uint8
 
 if TYPE_CHECKING:
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 Enhance = Callable[[np.ndarray], np.ndarray]
 
-#: Extensions of the files that count as videos.
-VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
 # Output formats: the encoder and its options, close to visually lossless.
 H264 = ('libx264', dict(crf='18'))
 VP9 = ('libvpx-vp9', {'crf': '24', 'b': '0', 'row-mt': '1', 'cpu-used': '4'})
@@ -133,9 +133,10 @@ def enhance_video(source: str | Path,
         ValueError: If the target is the source or has an unknown format, the video is HDR, or has no frames; or if ``enhance``
             does not return an image of the frame's size.
     """
-    av = _pyav()
+    av = import_pyav()
     source, target = Path(source), Path(target)
     _check_paths(source, target)
+    check_destination(target)
     smoother = GainSmoother(smooth) if smooth else None
     picture = _look_at(av, source)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -152,7 +153,8 @@ def enhance_video(source: str | Path,
             total = video.frames or (video.duration and int(video.duration * video.time_base * video.guessed_rate)) or None
             try:
                 frames = _demux(reader, writer, video, copies)
-                for frame in track(frames, f'Enhancing {source.name}', total, disable=not show_progress):
+                for frame in track(frames, f'Enhancing {source.name}', total, console=Console(stderr=True),
+                                   disable=not show_progress):
                     time = time if frame.time is None else frame.time
                     stored = frame.to_ndarray(format='rgb24', interpolation=CONVERSION)
                     image = np.ascontiguousarray(np.rot90(stored, picture.turns))
@@ -194,7 +196,8 @@ def video_suffix(source: str | Path) -> str:
     return suffix if suffix in ENCODERS else '.mkv'
 
 
-def _pyav() -> ModuleType:
+def import_pyav() -> ModuleType:
+    """PyAV, or an ImportError that names the package."""
     try:
         import av
     except ImportError as error:

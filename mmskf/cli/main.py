@@ -8,12 +8,10 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from mmskf.export import is_exported
+from mmskf.utils.errors import INTERRUPTED, OF_CALL, OF_EXECUTION, WRONG_CALL, show_error
 from mmskf.version import __version__
 
 from . import enhance, export, info, list_models, score
-
-#: Exit codes.
-DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 
 LIGHT = ('this installation has no PyTorch and OpenMMLab, and only runs exported models (mmskf enhance --model FILE.onnx); for '
          'everything else install mmskf with its requirements: docs/install.md')
@@ -65,9 +63,8 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print('mmskf: stopped', file=sys.stderr)
         return INTERRUPTED
-    except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError, MemoryError) as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else str(error) or type(error).__name__
-        print(f'mmskf: {message}', file=sys.stderr)
+    except OF_CALL + OF_EXECUTION as error:
+        show_error(error, 'mmskf')
         return WRONG_CALL
     finally:
         warnings.showwarning = show_warning

@@ -57,9 +57,11 @@ def run(args: argparse.Namespace) -> int:
     """Scores; returns the exit code."""
     from mmskf.datasets import decode_image
     from mmskf.evaluation import LPIPS, NIQE, NOT_MEASURED, PSNR, SSIM
-    from mmskf.utils.files import atomic_open
+    from mmskf.utils.files import atomic_open, check_destination
     from mmskf.utils.image_folder import Originals
 
+    if args.out:
+        check_destination(args.out)
     found, failed = pairs(args.images, args.reference)
     metrics = [NIQE()] if args.reference is None else [PSNR(), SSIM(), LPIPS(), NIQE()]
     if args.out:

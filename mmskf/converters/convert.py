@@ -43,7 +43,10 @@ class Conversion:
     tensorflow: bool = False
 
     def rename(self, state_dict: StateDict) -> StateDict:
-        """The same tensors under mmskf's names, without the dead ones."""
+        """The same tensors under mmskf's names, without the dead ones.
+
+        Norms get a batch counter, 0, which TensorFlow and PyTorch before 0.4 do not have.
+        """
         renamed = {}
         for key, value in state_dict.items():
             if any(re.fullmatch(pattern, key) for pattern in self.dead):
@@ -51,7 +54,10 @@ class Conversion:
             for pattern, replacement in self.renames:
                 key = re.sub(pattern, replacement, key)
             renamed[key] = value
-        return to_pytorch(renamed) if self.tensorflow else renamed
+        if self.tensorflow:
+            renamed = to_pytorch(renamed)
+        norms = [key.removesuffix('running_var') for key in renamed if key.endswith('.running_var')]
+        return {**{f'{norm}num_batches_tracked': torch.tensor(0) for norm in norms}, **renamed}
 
 
 def read_source(path: str | Path) -> StateDict:

@@ -54,6 +54,52 @@ SNR_RENAMES = [
     (r'pos_ffn\.w_1', 'ffn.1'),
     (r'pos_ffn\.w_2', 'ffn.3'),
 ]
+CIDNET_RENAMES = [
+    (r'^trans\.density_k$', 'density'),
+    (r'^HV(?=[ED]_|_LCA)', 'color.'),
+    (r'^I(?=[ED]_|_LCA)', 'intensity.'),
+    *((rf'\.E_block{i + 1}\.', f'.downs.{i}.') for i in range(3)),
+    *((rf'\.D_block{3 - i}\.', f'.ups.{i}.') for i in range(3)),
+    (r'\.E_block0\.1\.', '.stem.'),
+    (r'\.D_block0\.1\.', '.head.'),
+    (r'\.(?:down|up_scale)\.0\.', '.conv.'),
+    (r'\.up\.', '.fuse.'),
+    (r'\.prelu\.', '.activation.'),
+    *((rf'\._LCA{i + 1}\.', f'.encoder.{i}.') for i in range(3)),
+    (r'\._LCA4\.', '.bottleneck.'),
+    (r'color\._LCA5\.', 'color.decoder.0.'),
+    (r'color\._LCA6\.', 'color.decoder.1.'),
+    (r'intensity\._LCA6\.', 'intensity.decoder.0.'),
+    (r'\.ffn\.', '.attention.'),
+    (r'attention\.q\.', 'attention.query.0.'),
+    (r'attention\.q_dwconv\.', 'attention.query.1.'),
+    (r'attention\.kv\.', 'attention.key_value.0.'),
+    (r'attention\.kv_dwconv\.', 'attention.key_value.1.'),
+    (r'\.gdfn\.project_in\.', '.ffn.expand.0.'),
+    (r'\.gdfn\.dwconv\.', '.ffn.expand.1.'),
+    (r'\.gdfn\.dwconv1\.', '.ffn.gates.0.'),
+    (r'\.gdfn\.dwconv2\.', '.ffn.gates.1.'),
+    (r'\.gdfn\.', '.ffn.'),
+]
+MIRNET_V2_RENAMES = [
+    (r'^params\.', ''),
+    (r'^conv_in\.', 'shallow.'),
+    (r'^conv_out\.', 'to_rgb.'),
+    (r'^body\.(\d)\.body\.2\.', r'groups.\1.conv.'),
+    (r'^body\.(\d)\.body\.(\d)\.', r'groups.\1.blocks.\2.'),
+    *((rf'\.dau_{name}\.', f'.blocks.{i}.') for i, name in enumerate(('top', 'mid', 'bot'))),
+    (r'\.gcnet\.conv_mask\.', '.mask.'),
+    (r'\.gcnet\.channel_add_conv\.', '.context.'),
+    (r'\.down2\.body\.0\.bot\.1\.', '.to_middle.conv.'),
+    (r'\.down4\.(\d)\.body\.0\.bot\.1\.', r'.to_bottom.\1.conv.'),
+    *((rf'\.up{old}_{i + 1}\.body\.0\.bot\.0\.', f'.from_{new}.{i}.conv.')
+      for old, new in (('32', 'bottom'), ('21', 'middle')) for i in range(2)),
+    (r'\.skff_top\.', '.fuse_top.'),
+    (r'\.skff_mid\.', '.fuse_middle.'),
+    (r'\.conv_du\.', '.reduce.'),
+    (r'\.fcs\.', '.expand.'),
+    (r'\.conv_out\.', '.project_out.'),
+]
 RETINEXFORMER_RENAMES = [
     (r'^(?:params\.)?body\.0\.', ''),
     (r'^estimator\.conv1\.', 'estimator.expand.'),
@@ -77,6 +123,14 @@ RETINEXFORMER_RENAMES = [
     (r'\.0\.pos_emb\.', '.attention.position.'),
     (r'\.1\.norm\.', '.norm.'),
     (r'\.1\.fn\.net\.', '.ffn.'),
+]
+# Levels 1 to 5 encode, 6 to 9 decode; each has two convolutions, each followed by LeakyReLU and, but for the last, a norm.
+ENLIGHTENGAN_LEVELS = [(i + 1, f'encoder.{i}') for i in range(5)] + [(i + 6, f'decoder.{i}') for i in range(4)]
+ENLIGHTENGAN_RENAMES = [
+    *((rf'^{old}{level}_{i + 1}\.', f'{name}.{i}.{place}.')
+      for level, name in ENLIGHTENGAN_LEVELS for i in range(2) for old, place in (('conv', 0), ('bn', 2))),
+    *((rf'^deconv{i + 5}\.', f'ups.{i}.') for i in range(4)),
+    (r'^conv10\.', 'to_residual.'),
 ]
 TENSORFLOW_NAMES = [(r'/(?:kernel|weights)$', '.weight'), (r'/bias(?:es)?$', '.bias')]
 # What TensorFlow's optimizer and saver add to a checkpoint besides the network.
@@ -115,6 +169,20 @@ KIND_LEVELS = [(i + 1, f'encoder.{i}') for i in range(5)] + [(i + 6, f'decoder.{
 KIND_PORT_DECOM = dict(
     conv_input='down1', conv_r1='down2', conv_r2='down3', deconv_r1='up2', conv_r3='conv2', deconv_r2='up1', conv_r4='conv1',
     conv_r5='reflectance_head', conv_i1='illumination', conv_i2='illumination_head')
+ISSR_RELIGHT = dict(
+    o_conv1_1='down1.0', o_conv2_1='down2.0', o_conv3_1='down3.0', g_up_1='up2.conv', o_conv4_1='conv2.0', g_up_2='up1.conv',
+    o_conv5_1='conv1.0', o_conv6='to_feature', l_conv1='exposure.0.0', l_conv2='exposure.1.0', l_conv4='head.0.0',
+    l_conv5='head.1.0', l_conv6='head.2')
+# TensorFlow numbers the convolutions of a scope: conv2d, conv2d_1, ...
+ISSR_CONVS = {
+    'SegNet': ('segment', [*(f'encoder.1.{i}.0' for i in range(2)), *(f'encoder.2.{i}.0' for i in range(4)),
+                           *(f'bottleneck.{i}.0' for i in range(3))]),
+    'SegNet/Upscale': ('segment', ['ups.0', 'ups.1', 'ups.2', 'head.0.0', 'head.1', 'head.2']),
+    'DenoiseNet': ('restore', ['to_scale.0.0', 'to_scale.1', 'to_shift.0.0', 'to_shift.1']),
+    'DenoiseNet/RDN': ('restore', ['shallow.0', 'shallow.1', 'fuse.0', 'fuse.1', 'head.0.0', 'head.1']),
+    **{f'DenoiseNet/RDN/RDB{i}': (f'restore.groups.{i - 1}', ['reduce', 'fuse']) for i in (1, 3, 4, 5, 6, 8)},
+    **{f'DenoiseNet/RDN/RIRB{i}': (f'restore.groups.{i - 1}', ['reduce', 'before', 'after', 'fuse']) for i in (2, 7)},
+}
 # Names of the transposed convolutions of an MSIA module, in the order in which they act.
 KINDPP_UPS = {1: (), 2: ('conv_up', ), 4: ('conv_up_1', 'conv_up')}
 
@@ -141,8 +209,16 @@ CONVERSIONS = {
             *((rf'fuseblk_{i + 1}\.', f'se.{i}.') for i in range(3)),
             *DRBN_RENAMES,
         ]),
+    'cidnet':
+    Conversion(model='baseline/cidnet_lol', renames=CIDNET_RENAMES, dead=[r'I_LCA5\..*']),
+    'mirnet_v2':
+    Conversion(model='baseline/mirnet_v2_lol', renames=MIRNET_V2_RENAMES),
     'retinexformer':
     Conversion(model='baseline/retinexformer_lol', renames=RETINEXFORMER_RENAMES),
+    'zerodce':
+    Conversion(model='baseline/zerodce_lol', renames=[(rf'^e_conv{i + 1}\.', f'convs.{i}.') for i in range(7)]),
+    'enlightengan':
+    Conversion(model='baseline/enlightengan_lol', renames=ENLIGHTENGAN_RENAMES),
     'hwmnet':
     Conversion(
         model='baseline/hwmnet_lol',
@@ -225,6 +301,22 @@ CONVERSIONS = {
             *((rf'^restore_net\.upv{i + 6}\.', f'restore.ups.{i}.') for i in range(4)),
             (r'^restore_net\.conv10_1\.', 'restore.head.'),
         ]),
+    'issr':
+    Conversion(
+        model='baseline/issr_lol',
+        tensorflow=True,
+        # The checkpoint of the denoising also holds the segmentation, which is trained further with it.
+        parts=dict.fromkeys(('', 'decom', 'restore', 'relight'), ''),
+        renames=[
+            *KIND_TENSORFLOW_RENAMES,
+            *((rf'^RelightNet/{old}\.', f'relight.{new}.') for old, new in ISSR_RELIGHT.items()),
+            *((rf'^SegNet/conv1_{i + 1}\.', f'segment.encoder.0.{i}.0.') for i in range(2)),
+            *((rf'^{scope}/conv2d{f"_{i}" if i else ""}\.', f'{subnet}.{name}.')
+              for scope, (subnet, names) in ISSR_CONVS.items() for i, name in enumerate(names)),
+            *((rf'^{scope}/resBlock(\d)/conv2d{suffix}\.', rf'{subnet}.blocks.\1.body.{place}.')
+              for scope, (subnet, _) in ISSR_CONVS.items() for suffix, place in (('', '0.0'), ('_1', '1'))),
+        ],
+        dead=TENSORFLOW_DEAD),
     'kindpp':
     Conversion(
         model='baseline/kindpp_lol',

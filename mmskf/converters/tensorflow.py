@@ -98,14 +98,9 @@ def to_pytorch(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Converts TensorFlow's layout to PyTorch's; the keys are PyTorch's already.
 
     Kernels (height, width, in, out) become (out, in, height, width). Those of transposed convolutions are stored as (height,
-    width, out, in) and become (in, out, height, width): the same permutation. Norms get PyTorch's batch counter, 0.
+    width, out, in) and become (in, out, height, width): the same permutation.
     """
-    converted = {}
-    for key, value in state_dict.items():
-        converted[key] = value.permute(3, 2, 0, 1).contiguous() if value.dim() == 4 else value
-        if key.endswith('.running_var'):
-            converted[key.removesuffix('running_var') + 'num_batches_tracked'] = torch.tensor(0)
-    return converted
+    return {key: value.permute(3, 2, 0, 1).contiguous() if value.dim() == 4 else value for key, value in state_dict.items()}
 
 
 def read_table(path: Path) -> Iterator[tuple[bytes, bytes]]:

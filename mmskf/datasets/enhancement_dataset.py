@@ -83,17 +83,26 @@ class EnhancementDataset(BasicImageDataset):
             list[dict]: ``key``, ``img_path`` and, with pairs, ``gt_path`` of each sample.
         """
         sides = {side: self._find_images(side) for side in self.data_prefix}
-        self._check_pairs(sides)
-        found = set(next(iter(sides.values())))
-        if missing := sorted(set(self.exclude) - found):
+        if missing := sorted(set(self.exclude) - {key for paths in sides.values() for key in paths}):
             raise ValueError(f'exclude={self.exclude} of the data set {self.data_root}: no image has the key '
                              f'{", ".join(missing)}')
-        keys = sorted(found - set(self.exclude))
+        samples = self.pair({side: {key: path for key, path in sorted(paths.items()) if key not in self.exclude}
+                             for side, paths in sides.items()})
         expected = self._metainfo.get('num_images')
-        if expected is not None and len(keys) != expected:
-            print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(keys)} images, '
+        if expected is not None and len(samples) != expected:
+            print_log(f'{self.data_root} ({", ".join(self.data_prefix.values())}): found {len(samples)} images, '
                       f'expected {expected}: scores are not comparable with published ones',
                       logger='current', level=logging.WARNING)
+        return samples
+
+    def pair(self, sides: dict[str, dict[str, str]]) -> list[dict]:
+        """The samples, given the images of each side: key -> path, sorted.
+
+        Raises:
+            ValueError: If an image lacks its partner.
+        """
+        self._check_pairs(sides)
+        keys = next(iter(sides.values()))
         return [dict(key=key, **{f'{side}_path': paths[key] for side, paths in sides.items()}) for key in keys]
 
     def _find_images(self, side: str) -> dict[str, str]:

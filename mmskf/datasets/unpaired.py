@@ -15,6 +15,23 @@ def without_ground_truth(pipeline: Sequence[dict]) -> list[dict]:
     return [step for step in pipeline if step.get('key') != 'gt']
 
 
+def unpaired_sets(root: str | Path) -> list[str]:
+    """The data sets of ``UNPAIRED_SETS`` that are in a folder; missing ones are logged.
+
+    Raises:
+        FileNotFoundError: If none of them is there.
+    """
+    found = [name for name in UNPAIRED_SETS if (Path(root) / name).is_dir()]
+    absent = [name for name in UNPAIRED_SETS if name not in found]
+    if not found:
+        raise FileNotFoundError(f'{root} has none of the folders {", ".join(absent)}: give the folder that contains one or more '
+                                'of these data sets of photos without ground truth')
+    if absent:
+        print_log(f'{root} has no {" and no ".join(absent)}: tested on {", ".join(found)} only', logger='current',
+                  level=logging.WARNING)
+    return found
+
+
 def unpaired_tests(loader: dict, root: str | Path) -> tuple[list[dict], list[dict]]:
     """The configs to test a method on photos without ground truth: a data loader and an evaluator (NIQE) per data set.
 
@@ -30,15 +47,7 @@ def unpaired_tests(loader: dict, root: str | Path) -> tuple[list[dict], list[dic
     Raises:
         FileNotFoundError: If none of the data sets is there.
     """
-    root = Path(root)
-    found = [name for name in UNPAIRED_SETS if (root / name).is_dir()]
-    absent = [name for name in UNPAIRED_SETS if name not in found]
-    if not found:
-        raise FileNotFoundError(f'{root} has none of the folders {", ".join(absent)}: give the folder that contains one or more '
-                                'of these data sets of photos without ground truth')
-    if absent:
-        print_log(f'{root} has no {" and no ".join(absent)}: tested on {", ".join(found)} only', logger='current',
-                  level=logging.WARNING)
+    found = unpaired_sets(root)
     loaders = []
     for name in found:
         dataset = dict(

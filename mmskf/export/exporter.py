@@ -81,8 +81,9 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
             import_optional(package, f'Exporting to {path}', REQUIREMENT)
     name = name or type(model.generator).__name__
     module = exportable(model, given_prior, name)
-    metadata: dict[str, Any] = dict(model=name, version=__version__, prior=list(prior_sources(model)) if given_prior else [], dtype=dtype)
-    program = trace(module, prior_sources(model) if given_prior else {}, name)
+    sources = prior_sources(model) if given_prior else {}
+    metadata: dict[str, Any] = dict(model=name, version=__version__, prior=list(sources), dtype=dtype)
+    program = trace(module, sources, name)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f'draft{path.suffix.lower()}'
         if draft.suffix == PROGRAM:

@@ -145,7 +145,7 @@ class ExportedModel:
         if bits not in (8, 16):
             raise ValueError(f'bits={bits!r}: choose 8 or 16')
         sources, notes = find_photos(inputs, out_dir)
-        folder = None if out_dir is None else ResultFolder(out_dir, sources, format)
+        folder = None if out_dir is None else ResultFolder(out_dir, sources, format, bits)
         for note in notes:
             warnings.warn(note, stacklevel=2)
 

@@ -1,8 +1,9 @@
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import partial
+from importlib import import_module
 from importlib.util import find_spec
 from math import ceil, isclose
 from typing import Any
@@ -27,12 +28,29 @@ def build_network(cfg: dict) -> nn.Module:
 
     Raises:
         ImportError: If its package is not installed.
+        KeyError: If there is no such network.
     """
     name = cfg.get('type')
     package, dot, _ = name.partition('.') if isinstance(name, str) else ('', '', '')
     if dot and find_spec(package) is None:
         raise ImportError(f'The network {name} is from the package {package}, which is not installed: pip install {package}')
+    if isinstance(name, str) and MODELS.get(name) is None:
+        close = similar_names(name)
+        raise KeyError(f'net.type names {name}, which is neither a registered network nor the import path of one'
+                       + (f'. Did you mean {" or ".join(close)}?' if close else ''))
     return MODELS.build(cfg)
+
+
+def similar_names(name: str) -> list[str]:
+    """Names of networks that resemble one that does not exist: registered ones, and others in the module of its path."""
+    path, _, last = name.rpartition('.')
+    scope = path.partition('.')[0]
+    registries = {**(MODELS.parent.children if MODELS.parent else {}), '': MODELS}
+    known = {key: f'{owner}.{key}'.lstrip('.') for owner, registry in registries.items() if scope in ('', owner)
+             for key in registry.module_dict}
+    with suppress(ImportError, ValueError):  # there may be no such module, or none is named
+        known.update((key, f'{path}.{key}') for key, value in vars(import_module(path)).items() if callable(value))
+    return [known[key] for key in get_close_matches(last, known, n=3)]
 
 
 def describe(output: Any) -> str:

@@ -1,5 +1,10 @@
-"""What models pass on: semantic priors, and the factors of Retinex methods."""
-from .retinex import Adjustment, Decomposition, Relighting, Restoration
+"""What models pass on: semantic priors, the factors of Retinex methods, and outputs for losses without ground truth."""
+from .hvi import HVIOutputs
+from .retinex import Adjustment, Decomposition, Exposure, Relighting, Restoration, Segmentation
 from .semantic_prior import Prior, SemanticPrior
+from .unpaired import CurveOutputs, WindowedOutputs
 
-__all__ = ['Adjustment', 'Decomposition', 'Prior', 'Relighting', 'Restoration', 'SemanticPrior']
+__all__ = [
+    'Adjustment', 'CurveOutputs', 'Decomposition', 'Exposure', 'HVIOutputs', 'Prior', 'Relighting', 'Restoration', 'Segmentation',
+    'SemanticPrior', 'WindowedOutputs'
+]

@@ -1,4 +1,4 @@
-"""Outputs of the Retinex methods (RetinexNet, KinD, KinD++): an image S is its reflectance R times its illumination I.
+"""Outputs of the Retinex methods (RetinexNet, KinD, KinD++, ISSR): an image S is its reflectance R times its illumination I.
 
 R is (N, 3, H, W) and I is (N, 1, H, W), both in [0, 1] unless stated otherwise.
 """
@@ -35,3 +35,19 @@ class Restoration(NamedTuple):
     image: Tensor
     reflectance: Tensor
     target: Tensor | None = None
+
+
+class Segmentation(NamedTuple):
+    """Class scores (N, classes, H, W) of a low-light and a normal-light image, for the stage 'segment' (ISSR).
+
+    The labels (N, H, W), int64, are added by the editor.
+    """
+    low: Tensor
+    high: Tensor
+    labels: Tensor | None = None
+
+
+class Exposure(NamedTuple):
+    """The enhanced image (N, 3, H, W), unclamped, and the low-light image brightened by the exposure ratio alone (ISSR)."""
+    image: Tensor
+    brightened: Tensor

@@ -46,6 +46,32 @@ def atomic_open(path: str | Path, mode: str = 'wb', **kwargs: Any) -> Iterator[I
         part.unlink(missing_ok=True)
 
 
+def check_destination(path: str | Path, folder: bool = False) -> None:
+    """Checks that something can be written, before the work that leads to it; nothing is left behind.
+
+    Args:
+        path (str | Path): Name of a file, or of a folder for several; it and its parents need not exist yet.
+        folder (bool): Whether it is a folder. Defaults to False.
+
+    Raises:
+        OSError: If it cannot be written: names it, and says why.
+    """
+    real = Path(os.path.realpath(path))
+    if not folder and real.is_dir():
+        raise IsADirectoryError(f'{path} is a folder, and the result is one file: add its name')
+    if not folder and os.path.exists(real) and not real.is_file():
+        return  # a device or a pipe, to which nothing can be written on trial
+    place = next(place for place in (real, *real.parents) if os.path.exists(place) and (folder or place != real))
+    part = place / f'.{os.getpid()}-{next(_numbers)}{PART}'
+    try:
+        part.touch()
+    except NotADirectoryError:
+        raise NotADirectoryError(f'{path} cannot be written: {place} is a file, not a folder') from None
+    except OSError as error:
+        raise OSError(error.errno, f'{error.strerror or error}: nothing can be written here', str(path)) from error
+    part.unlink()
+
+
 def _sync_folder(folder: Path) -> None:
     """Makes a renaming survive a crash of the machine, if the system supports that."""
     try:

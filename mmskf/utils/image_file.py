@@ -274,9 +274,9 @@ def _exif_to_keep(image: Image.Image) -> bytes:
     for tag, size in ((PIXEL_WIDTH, image.width), (PIXEL_HEIGHT, image.height)):
         if tag in details:
             details[tag] = size
-    if len(kept.tobytes()) > EXIF_LIMIT:
-        details.pop(MAKER_NOTE, None)
     written = kept.tobytes() if len(kept) or details or kept.get_ifd(ExifTags.IFD.GPSInfo) else b''
+    if len(written) > EXIF_LIMIT and details.pop(MAKER_NOTE, None) is not None:
+        written = kept.tobytes()
     return written if len(written) <= EXIF_LIMIT else b''
 
 

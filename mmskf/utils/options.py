@@ -4,10 +4,69 @@ mmengine merges field by field and addresses an item of a list by its index: ``p
 well: ``pipeline.RandomCrop.crop_size``, so that nothing has to be counted.
 """
 import difflib
+import re
+from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
+
+# Present value of a field -> what it takes, and how that is called. A boolean is an int, so it comes first. A number can stand
+# for a set of fields that are all alike (the intervals of a hook), and False for none.
+KINDS: tuple[tuple[type | tuple[type, ...], tuple[type, ...], str], ...] = (
+    (bool, (bool, int), 'True or False'), ((int, float), (int, float), 'a number'), (dict, (dict, int, float), 'a set of fields'))
+
+
+class OptionsAction(DictAction):
+    """mmengine's ``DictAction``; what is not FIELD=VALUE ends the program like any wrong argument."""
+
+    def __call__(self, parser: ArgumentParser, namespace: Namespace, values: Any, option_string: str | None = None) -> None:
+        """Adds the options FIELD=VALUE to those that there are."""
+        for text in values:
+            field, separator, _ = text.partition('=')
+            if not separator or not all(field.split('.')):
+                raise ArgumentError(self, f'{text!r}: expected FIELD=VALUE, such as train_dataloader.num_workers=0')
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except AssertionError as error:  # brackets
+                raise ArgumentError(self, f'{text!r}: {error}') from None
+
+
+def add_cfg_options(parser: ArgumentParser) -> None:
+    """Adds ``--cfg-options``, a dict of dotted fields and their values."""
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction, default={}, metavar='FIELD=VALUE',
+                        help='change fields of the config, such as train_dataloader.num_workers=0')
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """HEIGHTxWIDTH, such as '400x600' -> its two numbers, for argparse.
+
+    Raises:
+        ArgumentTypeError: If it has another form.
+    """
+    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
+    if match is None:
+        raise ArgumentTypeError(f'{text!r}: expected HEIGHTxWIDTH in pixels, such as 400x600')
+    return int(match[1]), int(match[2])
+
+
+def kind_mismatch(value: Any, current: Any, annotation: Any = None) -> str | None:
+    """What a field takes, if a value is clearly something else, such as text for a number.
+
+    Args:
+        value: The new value. None, lists and tuples always pass.
+        current: The present value, or the default.
+        annotation: The type annotation of the field, if known; a type in it is taken, whatever the present value is.
+
+    Returns:
+        str or None: Such as 'a number'; None if the value passes.
+    """
+    if not isinstance(value, (bool, int, float, str)) or type(value).__name__ in str(annotation):
+        return None
+    for kind, taken, name in KINDS:
+        if isinstance(current, kind):
+            return None if isinstance(value, taken) else name
+    return None
 
 
 def item_name(item: Any) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .files import check_destination
 from .image import to_uint8
 from .image_file import (
     ALIASES,
+    DEEP_FORMATS,
     OUTPUT_FORMATS,
     PIXEL_LIMIT,
     Photo,
@@ -22,14 +24,16 @@ from .image_file import (
     result_name,
     write_photo,
 )
-from .image_folder import IMG_EXTENSIONS, Originals, describe_skipped, list_images, printable
+from .image_folder import Originals, describe_skipped, list_images, printable
 
-PhotoInput = str | Path | np.ndarray
+#: Extensions of the files that count as videos.
+VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
+COMMON_FORMATS = 'JPEG, PNG, TIFF, WebP, AVIF...'
 
 
 @dataclass
 class Source:
-    """A photo to be enhanced.
+    """A photo, or a video, to be enhanced.
 
     Attributes:
         given (str | np.ndarray): The path of the file, or the array.
@@ -53,6 +57,14 @@ class Source:
         if isinstance(self.given, np.ndarray):
             return photo_of_array(self.given, self.name)
         return read_photo(Path(self.given).read_bytes(), self.name, pixel_limit)
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is a video, by its extension."""
+        return isinstance(self.given, str) and self.error is None and Path(self.given).suffix.lower() in VIDEO_EXTENSIONS
+
+
+PhotoInput = str | Path | np.ndarray | Source
 
 
 @dataclass
@@ -99,8 +111,8 @@ def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path |
     """Finds the photos that the inputs refer to.
 
     Args:
-        inputs (str | Path | np.ndarray | Sequence): A file, a folder (with subfolders), a pattern (``photos/**/*.jpg``), an
-            array, or several of them.
+        inputs (str | Path | np.ndarray | Source | Sequence): A file, a folder (with subfolders), a pattern
+            (``photos/**/*.jpg``), an array, a photo found before, or several of them.
         out_dir (str | Path, optional): The output folder, which is excluded when folders are searched. Defaults to None.
 
     Returns:
@@ -110,7 +122,9 @@ def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path |
     notes: list[str] = []
     items: Sequence[Any] = inputs if isinstance(inputs, (list, tuple)) else [inputs]
     for item in items:
-        if isinstance(item, np.ndarray):
+        if isinstance(item, Source):
+            sources.append(item)
+        elif isinstance(item, np.ndarray):
             sources.append(Source(item, f'The array at {len(sources)}', f'{len(sources):04d}'))
         elif isinstance(item, (str, Path)):
             sources += _sources_at(str(item), out_dir, notes)
@@ -125,13 +139,13 @@ def _sources_at(path: str, out_dir: str | Path | None, notes: list[str]) -> Iter
     name = printable(path)
     if os.path.isdir(path):
         images, skipped = list_images(path, leave_out=None if out_dir is None else Path(out_dir))
-        if skipped:
-            notes.append(describe_skipped(skipped))
         for image in images:
             yield Source(str(image), printable(image), image.relative_to(path).as_posix())
         if not images:
-            yield Source(path, name, 'none', FileNotFoundError(
-                f'The folder {name} contains no image ({", ".join(IMG_EXTENSIONS)})'))
+            others = f'. {describe_skipped(skipped)}' if skipped else ': it is empty'
+            yield Source(path, name, 'none', FileNotFoundError(f'The folder {name} contains no image ({COMMON_FORMATS}){others}'))
+        elif skipped:
+            notes.append(describe_skipped(skipped))
     elif os.path.isfile(path):
         yield Source(path, name, os.path.basename(path))
     elif os.path.exists(path):
@@ -181,21 +195,28 @@ class ResultFolder:
         folder (str | Path): The folder; it is created.
         sources (Sequence[Source]): The inputs.
         kind (str, optional): Format of all results, see :func:`output_format`. Defaults to None: that of each input.
+        bits (int): Bits per channel of the results: 8 or 16. Defaults to 8.
 
     Raises:
         FileExistsError: If a result would replace an input.
-        ValueError: If the format is unknown.
+        OSError: If nothing can be written to the folder.
+        ValueError: If the format is unknown, or does not support the bits.
     """
 
-    def __init__(self, folder: str | Path, sources: Sequence[Source], kind: str | None = None):
+    def __init__(self, folder: str | Path, sources: Sequence[Source], kind: str | None = None, bits: int = 8):
         self.folder = Path(folder)
         self.kind = None if kind is None else output_format(kind)
+        check_destination(folder, folder=True)
         self._used: set[str] = set()
-        files = [source for source in sources if isinstance(source.given, str) and source.error is None]
-        self._originals = Originals(str(source.given) for source in files)
-        # Only the extension tells the format here; the actual format is known when the file is read.
-        for source in files:
-            self._originals.check(self.folder / result_name(source.relative, self.kind or _format_by_name(source.relative)))
+        sound = [source for source in sources if source.error is None]
+        self._originals = Originals(source.given for source in sound if isinstance(source.given, str))
+        for source in sound:
+            # Only the extension tells the format here; the actual format is known when the file is read.
+            kind = self.kind or _format_by_name(source.relative)
+            if bits > 8 and kind not in DEEP_FORMATS:
+                raise ValueError(f'{source.name}: its result would be written as {kind}, which does not support {bits} bits per '
+                                 'channel: choose the format png or tiff (--format)')
+            self._originals.check(self.folder / result_name(source.relative, kind))
 
     def write(self, source: Source, pixels: np.ndarray, photo: Photo, below: str = '') -> Path:
         """Writes one result and returns its path.

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmskf.apis import has_weights, init_model, load_weights
 
@@ -49,3 +50,12 @@ def test_no_checkpoint():
 def test_unknown_model():
     with pytest.raises(FileNotFoundError, match="no config or model called 'retinex'"):
         init_model('retinex')
+
+
+def test_configs_and_devices_that_cannot_be():
+    with pytest.raises(ValueError, match=r'hrnet_w18s_camvid.py has no field `model`, .* choose one of configs/baseline'):
+        init_model('skb/hrnet_w18s_camvid')
+    with pytest.raises(ValueError, match='The config has no field `model`'):
+        init_model(Config(dict(x=1)))
+    with pytest.raises(ValueError, match=r'The device cuda:99 is not available \(PyTorch finds .* graphics card'):
+        init_model('identity', device='cuda:99')

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import mmskf
-from mmskf.apis import DEFAULT_MODEL, init_model
+from mmskf.apis import DEFAULT_MODEL, SKFInferencer, init_model
 from mmskf.cli import main
 
 
@@ -45,8 +45,10 @@ def test_enhance_by_a_trained_model(capsys, photos, tmp_path):
     code, _, err = run(capsys, 'enhance', photos / 'a.png', '-o', tmp_path / 'out', '--model', 'drbn_lol', '--weights',
                        tmp_path / 'drbn.pth', '--device', 'cpu', '--amp', '--max-pixels', 0, '--batch-size', 2)
     assert code == 0 and err == '' and files_below(tmp_path / 'out') == ['a.png']
+    result = (tmp_path / 'out' / 'a.png').read_bytes()
     code, _, err = run(capsys, 'enhance', photos / 'a.png', '-o', tmp_path / 'out', '--model', 'drbn_lol')
-    assert code == 0 and 'mmskf: drbn_lol was given no weights: what it makes of a photo is random' in err
+    assert code == 2 and 'mmskf: drbn_lol was given no weights' in err and '(--weights)' in err
+    assert (tmp_path / 'out' / 'a.png').read_bytes() == result
 
 
 def test_all_options_act(capsys, photos, tmp_path):
@@ -57,6 +59,68 @@ def test_all_options_act(capsys, photos, tmp_path):
         'a.png', 'semantic_map/a.png', 'semantic_map/x/b.png', 'side_by_side/a.png', 'side_by_side/x/b.png', 'x/b.png']
     code, _, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', 'gamma', '--pixel-limit', 100)
     assert code == 1 and err.count('more than the limit of 100') == 2
+
+
+def test_semantic_map_alone(capsys, photos, tmp_path):
+    code, _, _ = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', 'identity', '--semantic-map')
+    assert code == 0
+    assert files_below(tmp_path / 'out') == ['a.png', 'semantic_map/a.png', 'semantic_map/x/b.jpg', 'x/b.jpg']
+    with Image.open(tmp_path / 'out' / 'a.png') as result, Image.open(photos / 'a.png') as photo:
+        assert np.array_equal(result, photo)  # the strength is 1 everywhere
+    with Image.open(tmp_path / 'out' / 'semantic_map' / 'a.png') as picture:
+        overlay = np.asarray(picture)
+    labels = SKFInferencer('identity', device='cpu').labels(np.asarray(Image.open(photos / 'a.png')))
+    assert overlay.shape[1] == 20 and overlay.shape[0] > 16
+    hues = [overlay[:16][labels == label].astype(int) for label in np.unique(labels)]
+    # One color per class over the gray photo, apart from rounding.
+    assert all(np.abs((hue - hue[:1]) - (hue - hue[:1])[:, :1]).max() <= 2 for hue in hues)
+
+
+@pytest.fixture
+def video(tmp_path):
+    av = pytest.importorskip('av')
+    path = tmp_path / 'clips' / 'night.avi'
+    path.parent.mkdir()
+    with av.open(str(path), 'w') as writer:
+        stream = writer.add_stream('mpeg4', rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        for _ in range(3):
+            writer.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 30, np.uint8), 'rgb24')))
+        writer.mux(stream.encode())
+    return path
+
+
+def test_videos(capsys, photos, video, tmp_path):
+    av = pytest.importorskip('av')
+    (tmp_path / 'broken.mp4').write_bytes(b'no video')
+    inputs = [photos, video, tmp_path / 'broken.mp4']
+    code, out, err = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'out', '--model', 'gamma', '--smooth', 1, '--json')
+    report = json.loads(out)
+    assert code == 1 and files_below(tmp_path / 'out') == ['a.png', 'night.mkv', 'x/b.jpg']
+    assert report['enhanced'][2] == dict(input=str(video), output=str(tmp_path / 'out' / 'night.mkv'))
+    assert [item['input'] for item in report['failed']] == [str(tmp_path / 'broken.mp4')] and 'cannot be read as a video' in err
+    with av.open(str(tmp_path / 'out' / 'night.mkv')) as reader:
+        frames = [frame.to_ndarray(format='rgb24') for frame in reader.decode(video=0)]
+    assert len(frames) == 3 and np.abs(frames[2].astype(int) - 255 * (30 / 255)**(1 / 2.2)).max() < 6
+    code, out, _ = run(capsys, 'enhance', video, '-o', tmp_path / 'out', '--model', 'gamma', '--strength', 0)
+    assert code == 0 and out.startswith('1 of 1 videos enhanced')
+    for args, message in ((['-o', tmp_path / 'out', '--strength', 2], 'strength is 2.0'),
+                          (['-o', tmp_path / 'out', '--smooth', -1], 'smoothed over -1.0 seconds'),
+                          (['-o', video], 'is a file, not a folder')):
+        code, _, err = run(capsys, 'enhance', video, '--model', 'gamma', *args)
+        assert code == 2 and message in err
+    (video.parent / 'night.mkv').write_bytes(b'another video')
+    code, _, err = run(capsys, 'enhance', video, '-o', video.parent, '--model', 'gamma')
+    assert code == 2 and 'night.mkv is in the folder of the originals' in err
+
+
+def test_videos_without_pyav(capsys, photos, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, 'av', None)
+    (photos / 'night.mp4').write_bytes(b'')
+    code, out, err = run(capsys, 'enhance', photos / 'a.png', photos / 'night.mp4', '-o', tmp_path / 'out', '--model', 'gamma')
+    assert code == 1 and out.startswith('1 of 2') and f'failed: {photos}/night.mp4: Videos are read and written by PyAV' in err
+    code, _, err = run(capsys, 'enhance', photos / 'night.mp4', '-o', tmp_path / 'out')
+    assert code == 2 and 'pip install "mmskf[video]"' in err
 
 
 def test_some_fail(capsys, photos, tmp_path):
@@ -79,10 +143,14 @@ def test_some_fail(capsys, photos, tmp_path):
 
 def test_nothing_to_do(capsys, tmp_path):
     (tmp_path / 'empty').mkdir()
-    inputs = [tmp_path / 'nowhere.jpg', tmp_path / 'empty', tmp_path / '*.gif']
+    (tmp_path / 'raw').mkdir()
+    (tmp_path / 'raw' / 'photo.NEF').touch()
+    inputs = [tmp_path / 'nowhere.jpg', tmp_path / 'empty', tmp_path / '*.gif', tmp_path / 'raw']
     code, out, err = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'out')
     assert code == 2 and not out and not (tmp_path / 'out').exists()
-    assert all(text in err for text in ('no file or folder', 'contains no image', 'No file matches', 'There is nothing to'))
+    assert all(text in err for text in ('no file or folder', 'contains no image', 'No file matches', 'There is nothing to',
+                                        'it is empty', 'photo.NEF; that is a raw file'))
+    assert max(map(len, err.splitlines())) < 400 + len(str(tmp_path))
 
 
 @pytest.mark.parametrize('args, message', [
@@ -90,8 +158,15 @@ def test_nothing_to_do(capsys, tmp_path):
     (['-o', 'out', '--model', 'drbm_lol'], 'Did you mean drbn'),
     (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
     (['-o', 'out', '--class-strength', 'moon=1'], 'names moon'), (['-o', 'out', '--weights', 'w.pth'], 'without the model'),
+    (['-o', 'a.png/out', '--model', 'gamma'], 'a.png is a file, not a folder'),
     (['-o', '.', '--model', 'gamma'], 'one of the originals'), (['-o', 'out', '--bits', '10'], 'invalid choice'),
-    (['-o', 'out', '--model', 'drbn_lol', '--weights', 'nowhere.pth'], 'nowhere.pth')
+    (['-o', 'out', '--model', 'drbn_lol', '--weights', 'nowhere.pth'], 'nowhere.pth'),
+    (['-o', 'a.png', '--model', 'gamma'], 'a.png is a file, not a folder'),
+    (['-o', '/proc/out', '--model', 'gamma'], 'nothing can be written here'),
+    (['-o', 'out', '--model', 'gamma', '--bits', '16', '--format', 'jpg'], 'JPEG, which does not support 16 bits'),
+    (['x/b.jpg', '-o', 'out', '--model', 'gamma', '--bits', '16'], 'x/b.jpg: its result would be written as JPEG'),
+    (['-o', 'out', '--model', 'skb/hrnet_w18s_camvid'], 'has no field `model`'),
+    (['-o', 'out', '--model', 'gamma', '--device', 'graphics'], 'device graphics is not available'),
 ])
 def test_wrong_calls(capsys, photos, monkeypatch, args, message):
     monkeypatch.chdir(photos)
@@ -102,6 +177,21 @@ def test_wrong_calls(capsys, photos, monkeypatch, args, message):
     out, err = capsys.readouterr()
     assert code == 2 and message in err and 'Traceback' not in err and not out
     assert files_below(photos) == ['a.png', 'x/b.jpg']
+
+
+def test_cuda_without_a_graphics_card(capsys, photos, monkeypatch, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip('there is one')
+    code, _, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', 'gamma', '--device', 'cuda')
+    assert code == 2 and err == ('mmskf: The device cuda is not available (PyTorch finds no graphics card that it can use): '
+                                 'choose cpu, or omit the device (--device)\n')
+
+
+@pytest.mark.parametrize('text, message', [('model = dict(', 'SyntaxError'), ('model = drbn', "'drbn' is not defined")])
+def test_a_config_that_is_not_valid(capsys, photos, tmp_path, text, message):
+    (tmp_path / 'mine.py').write_text(text)
+    code, _, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--model', tmp_path / 'mine.py')
+    assert code == 2 and message in err and 'mine.py or one of its _base_ files is not a valid config' in err
 
 
 def test_help_of_all_commands(capsys):
@@ -175,4 +265,6 @@ def test_score_without_references(capsys, tmp_path):
     assert code == 1 and 'they must have the same size' in err
     code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path / 'large.png')
     assert code == 2 and 'one of the originals' in err
+    code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path)
+    assert code == 2 and 'is a folder, and the result is one file' in err
     assert run(capsys, 'score', tmp_path / 'nowhere')[0] == 2

@@ -101,5 +101,3 @@ def test_layout():
     converted = to_pytorch({'conv.weight': kernel, **norm})
     assert converted['conv.weight'][4, 3, 1, 2] == kernel[1, 2, 3, 4]
     assert converted['norm.running_mean'] is norm['norm.running_mean']
-    assert torch.nn.BatchNorm2d(3).state_dict().keys() - {'weight', 'bias'} == {
-        key.removeprefix('norm.') for key in converted if key.startswith('norm.')}

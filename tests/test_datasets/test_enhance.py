@@ -1,4 +1,6 @@
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -60,6 +62,16 @@ def test_in_a_pipeline_of_another_library(photo, expected, tmp_path):
     assert np.array_equal(EnhanceLowLight('gamma', channel_order='rgb')(dict(img=photo))['img'], expected)
     with pytest.raises(ValueError, match="channel_order='gbr'"):
         EnhanceLowLight(channel_order='gbr')
+
+
+def test_the_examples_for_other_libraries(photo):
+    page = (Path(__file__).resolve().parents[2] / 'docs' / 'howto_other_pipelines.md').read_text()
+    code, = (block for block in re.findall(r'```python\n(.*?)```', page, re.DOTALL) if 'ImageEnhancer' in block)
+    names = {}
+    exec(code, names)
+    expected = SKFInferencer('clahe')(photo)['predictions'][0]
+    assert np.array_equal(names['for_albumentations'](image=photo)['image'], expected)
+    assert torch.equal(names['for_torchvision'](Image.fromarray(photo)), to_tensor(expected))
 
 
 def test_the_same_photo_is_always_darkened_alike(photo):

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny import loader, report_of_test, runner_for_training, write_pairs
+from tiny import TinyEditor, loader, report_of_test, runner_for_training, write_pairs
 
 from mmskf.engine.hooks.image_names import names_below_common_folder
 from mmskf.engine.hooks.save_images_hook import output_files
@@ -141,6 +141,19 @@ def test_saved_images_never_replace_an_input(tmp_path, pairs):
             report_of_test(tmp_path / 'work', loader(pairs), [dict(type='PSNR')],
                            hooks=[dict(type='SaveImagesHook', out_dir=str(folder))])
     assert {path: path.read_bytes() for path in pairs.rglob('*.png')} == content
+
+
+@pytest.mark.parametrize('hook, message', [
+    (dict(type='PerImageScoresHook', out_file='{here}'), '{here} is a folder'),
+    (dict(type='PerImageScoresHook', out_file='{here}/file/scores.csv'), '{here}/file is a file, not a folder'),
+    (dict(type='SaveImagesHook', out_dir='{here}/file'), '{here}/file is a file, not a folder'),
+])
+def test_a_place_for_results_where_none_can_be_is_found_before_the_test(tmp_path, pairs, monkeypatch, hook, message):
+    (tmp_path / 'file').touch()
+    monkeypatch.setattr(TinyEditor, 'test_step', lambda *_: pytest.fail('an image was enhanced'))
+    hook = {key: value.format(here=tmp_path) for key, value in hook.items()}
+    with pytest.raises(OSError, match=message.format(here=tmp_path)):
+        report_of_test(tmp_path / 'work', loader(pairs), [dict(type='PSNR')], hooks=[hook])
 
 
 def test_names_of_images():

@@ -329,8 +329,13 @@ def test_networks_that_cannot_be(net, options, message):
 def test_a_package_that_is_not_installed():
     with pytest.raises(ImportError, match='is from the package nowhere_to_be, which is not installed: pip install nowhere_to_be'):
         SEWrapper(dict(type='nowhere_to_be.Unet'))
-    with pytest.raises(KeyError, match='Naffnet is not in the mmskf::model registry'):
-        SEWrapper(dict(type='Naffnet'))
+
+
+@pytest.mark.parametrize('name, close', [('NAFnet', 'mmagic.NAFNet'), ('mmagic.NAFnet', 'mmagic.NAFNet'),
+                                         ('mmagic.nothing.NAFNet', 'mmagic.NAFNet'), ('torch.nn.Cov2d', 'torch.nn.Conv2d')])
+def test_a_network_that_does_not_exist(name, close):
+    with pytest.raises(KeyError, match=rf'net.type names {name}, which is neither .* Did you mean .*{close}\b'):
+        SEWrapper(dict(type=name))
 
 
 def test_a_size_that_the_network_does_not_take(image):

@@ -122,7 +122,7 @@ def test_leak_from_another_data_set(data, photos, capsys, tmp_path_factory, layo
 
 
 def test_against_a_folder_without_images(data, capsys):
-    with pytest.raises(SystemExit, match='--against .*nothing: no image there, nor in .*our485/high'):
+    with pytest.raises(FileNotFoundError, match='--against .*nothing: no image there, nor in .*our485/high'):
         check(capsys, 'paired', data, '--against', data / 'nothing')
 
 

@@ -101,17 +101,17 @@ def test_existing_pairs_are_kept_without_overwrite(tmp_path, photos):
     stranger = tmp_path / 'out' / 'train' / 'low' / 'mine.png'
     stranger.parent.mkdir(parents=True)
     stranger.write_bytes(b'mine')
-    with pytest.raises(SystemExit, match='train/low is not empty: .*--overwrite'):
+    with pytest.raises(FileExistsError, match='train/low is not empty: .*--overwrite'):
         synthesize(tmp_path / 'out', photos)
     assert 'train/low/mine.png' not in synthesize(tmp_path / 'out', photos, '--overwrite')
 
 
 def test_bad_input(tmp_path, photos):
-    with pytest.raises(SystemExit, match='--photos .*none: no such folder'):
+    with pytest.raises(FileNotFoundError, match='--photos .*none: no such folder'):
         synthesize(tmp_path / 'out', tmp_path / 'none')
-    with pytest.raises(SystemExit, match='--test: no photo of moon; there are a, b, c, d, e'):
+    with pytest.raises(ValueError, match='--test: no photo of moon; there are a, b, c, d, e'):
         synthesize(tmp_path / 'out', photos, '--test', 'moon')
-    with pytest.raises(SystemExit, match='none is left for train'):
+    with pytest.raises(ValueError, match='none is left for train'):
         synthesize(tmp_path / 'out', photos, '--test', 'a', 'b', 'c', 'd', 'e')
     (photos / 'f.png').write_bytes((photos / 'a.png').read_bytes()[:200])
     with pytest.raises(OSError, match='f.png cannot be read as an image'):

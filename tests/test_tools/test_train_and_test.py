@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
 from tiny import evaluate
 
 from mmskf.apis import init_model, load_config
+from mmskf.datasets.transforms import LoadImage
 from mmskf.evaluation import NIQE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,6 +156,7 @@ def test_photos_without_ground_truth(tool, tmp_path, capfd):
         Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name / 'photo.png')
     model = init_model('drbn_lol')
     torch.save(dict(state_dict=model.state_dict()), tmp_path / 'drbn.pth')
+    MMLogger.get_instance(tmp_path.name)  # writes where this test listens, unlike one made earlier
     tool('tools/test').main([
         'drbn_lol', str(tmp_path / 'drbn.pth'), '--unpaired', str(tmp_path), '--work-dir', str(tmp_path / 'work'),
         '--out', str(tmp_path / 'scores.csv'), '--show-dir', str(tmp_path / 'show'), '--cfg-options',
@@ -205,6 +208,49 @@ def test_checkpoint_of_another_model(tool, pairs, tmp_path, trained):
     with pytest.raises(ValueError, match='other.pth holds the weights of another model'):
         tool('tools/test').main([str(ROOT / CONFIG), str(tmp_path / 'other.pth'), '--data-root', str(pairs),
                                  '--work-dir', str(tmp_path / 'work')])
+
+
+def test_weights_of_the_knowledge_bank_are_read_before_the_first_image(tool, train, pairs, tmp_path, monkeypatch):
+    """In testing, only where SE modules ask for semantics."""
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = ['{ROOT / CONFIG}']\n{SKF}\nmodel['skb']['checkpoint'] = '{tmp_path}/bank.pth'\n")
+    options = {option.split('=')[0]: int(option.split('=')[1]) for option in SMALL[:2]}
+    for name, changes in (('se', {}), ('no_se', {'model.generator.se': None})):
+        torch.save(init_model(load_config(config, options | changes)).state_dict(), tmp_path / f'{name}.pth')
+
+    def test(checkpoint, *changes):
+        tool('tools/test').main([str(config), str(checkpoint), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'),
+                                 '--out', str(tmp_path / 'scores.csv'), '--cfg-options', *SMALL, *changes])
+
+    message = f'The semantic knowledge bank cannot read its weights from {tmp_path}/bank.pth'
+    with monkeypatch.context() as images:
+        images.setattr(LoadImage, 'transform', lambda *_: pytest.fail('an image was read'))
+        with pytest.raises(RuntimeError, match=message):
+            train(tmp_path / 'work', 2, config=config)
+        with pytest.raises(RuntimeError, match=message):
+            test(tmp_path / 'se.pth')
+    test(tmp_path / 'no_se.pth', 'model.generator.se=None')
+    assert len((tmp_path / 'scores.csv').read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    (['dist_test.sh', 'c.py', 'x.pth', '2', '--tta'], ['test.py', 'c.py', 'x.pth', '--launcher', 'pytorch', '--tta']),
+    (['dist_test.sh', 'clahe', '2'], ['test.py', 'clahe', '--launcher', 'pytorch']),
+    (['slurm_test.sh', 'gpus', 'job', 'c.py', 'x.pth', '--tta'], ['test.py', 'c.py', 'x.pth', '--tta', '--launcher', 'slurm']),
+    (['slurm_test.sh', 'gpus', 'job', 'clahe'], ['test.py', 'clahe', '--launcher', 'slurm']),
+    (['dist_test.sh', 'c.py', 'x.pth'], None),
+    (['dist_test.sh', 'c.py'], None),
+])
+def test_scripts_that_test_need_a_checkpoint_only_where_the_tool_does(arguments, expected, tmp_path):
+    """PYTHON and srun only print what they are called with."""
+    (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / 'srun').chmod(0o755)
+    env = dict(os.environ, PYTHON='echo', PATH=f'{tmp_path}:{os.environ["PATH"]}')
+    result = subprocess.run(['bash', str(ROOT / 'tools' / arguments[0]), *arguments[1:]], env=env, capture_output=True, text=True)
+    if expected is None:
+        assert result.returncode == 2 and 'Usage: bash tools/dist_test.sh CONFIG [CHECKPOINT] GPUS' in result.stdout
+    else:
+        assert result.stdout.rpartition('/')[2].split() == expected
 
 
 def test_bad_arguments_stop_before_any_work(tool, pairs, tmp_path):
@@ -267,6 +313,12 @@ def test_methods_without_weights_are_not_trained(tool, tmp_path):
     with pytest.raises(ValueError, match='clahe.py describes a method without weights, so there is nothing to train'):
         tool('tools/train').main(['clahe', '--work-dir', str(tmp_path)])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('name', ['tools/train', 'tools/test'])
+def test_a_config_without_a_model(tool, tmp_path, name):
+    with pytest.raises(ValueError, match='hrnet_w18s_camvid.py has no field `model`'):
+        tool(name).main(['skb/hrnet_w18s_camvid', '--work-dir', str(tmp_path)])
 
 
 def test_a_network_is_not_tested_without_weights(tool, pairs, tmp_path):

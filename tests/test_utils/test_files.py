@@ -8,7 +8,7 @@ import mmengine
 import numpy as np
 import pytest
 
-from mmskf.utils.files import PART, atomic_open, remove_parts
+from mmskf.utils.files import PART, atomic_open, check_destination, remove_parts
 
 
 @contextmanager
@@ -75,3 +75,27 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / 'a').touch()
     remove_parts(tmp_path)
     assert os.listdir(tmp_path) == ['a']
+
+
+@pytest.mark.parametrize('path, folder, message', [
+    ('a', False, None), ('new/b', False, None), ('new', True, None), ('', True, None), ('link', False, None),
+    ('', False, 'is a folder, and the result is one file'),
+    ('a', True, 'a cannot be written: .*a is a file, not a folder'),
+    ('a/b.csv', False, 'a/b.csv cannot be written: .*a is a file, not a folder'),
+])
+def test_a_destination_is_tried_before_the_work(tmp_path, path, folder, message):
+    (tmp_path / 'a').write_text('old')
+    (tmp_path / 'link').symlink_to(tmp_path / 'new' / 'b')
+    if message is None:
+        check_destination(tmp_path / path, folder)
+    else:
+        with pytest.raises(OSError, match=message):
+            check_destination(tmp_path / path, folder)
+    assert sorted(os.listdir(tmp_path)) == ['a', 'link'] and (tmp_path / 'a').read_text() == 'old'
+
+
+def test_a_destination_where_nothing_can_be_written():
+    """Root may write to any folder, but not to all file systems."""
+    with pytest.raises(OSError, match="nothing can be written here: '/proc/new/scores.csv'"):
+        check_destination('/proc/new/scores.csv')
+    check_destination(os.devnull)

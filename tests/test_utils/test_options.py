@@ -1,7 +1,9 @@
+from argparse import ArgumentParser
+
 import pytest
 from mmengine.config import Config
 
-from mmskf.utils.options import item_index, merge_options
+from mmskf.utils.options import add_cfg_options, image_size, item_index, kind_mismatch, merge_options
 
 PIPELINE = [dict(type='LoadImage', key='img'), dict(type='RandomCrop', crop_size=256),
             dict(type='mmagic.Flip', direction='vertical'), dict(type='mmagic.Flip', direction='horizontal'),
@@ -41,3 +43,49 @@ def test_changes_of_one_config():
     assert options['loader'] == dict(pipeline=dict(PackInputs=dict(meta_keys=['key'])))
     with pytest.raises(KeyError, match="loader.pipeline: 'Flip' could mean 2"):
         merge_options(cfg, {'loader.pipeline.Flip.direction': 'diagonal'})
+
+
+def test_options_of_a_command_line():
+    parser = ArgumentParser()
+    add_cfg_options(parser)
+    assert parser.parse_args([]).cfg_options == {}
+    arguments = ['--cfg-options', 'a.b=1', 'c=[1,2]', '--cfg-options', 'd=x=y', 'e=']
+    assert parser.parse_args(arguments).cfg_options == {'a.b': 1, 'c': [1, 2], 'd': 'x=y', 'e': ''}
+    assert parser.parse_args([]).cfg_options == {}
+
+
+@pytest.mark.parametrize('option, message', [
+    ('lr', "'lr': expected FIELD=VALUE, such as"),
+    ('=1', "'=1': expected FIELD=VALUE"),
+    ('a..b=1', "'a..b=1': expected FIELD=VALUE"),
+    ('a=[1,(2]', "'a=[1,(2]': Imbalanced brackets"),
+])
+def test_options_that_are_none(option, message, capsys):
+    parser = ArgumentParser()
+    add_cfg_options(parser)
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(['--cfg-options', option])
+    assert end.value.code == 2 and f'error: argument --cfg-options: {message}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('value, current, annotation, expected', [
+    ('abc', 1, None, 'a number'), ('abc', 0.1, float, 'a number'),
+    ('no', False, None, 'True or False'),
+    ('SGD', dict(type='Adam'), None, 'a set of fields'),
+    (2, 0.1, None, None), (0.5, 1, int, None), (None, 1, None, None), ([1], 1, None, None), (1, False, None, None),
+    (True, 4, int, None),
+    (10, dict(val=5), None, None), (False, dict(), None, None),
+    ('auto', False, bool | str, None), ('x', None, None, None),
+    (1, 'x', None, None),
+])
+def test_values_of_another_kind(value, current, annotation, expected):
+    assert kind_mismatch(value, current, annotation) == expected
+
+
+def test_sizes():
+    parser = ArgumentParser()
+    parser.add_argument('--size', type=image_size)
+    assert parser.parse_args(['--size', '400x600']).size == (400, 600)
+    for text in ('400', '400x', '0x600', '4x4x4', '-1x5'):
+        with pytest.raises(SystemExit):
+            parser.parse_args([f'--size={text}'])

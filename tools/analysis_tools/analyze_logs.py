@@ -1,10 +1,16 @@
 """Plots training logs: ``analyze_logs.py work_dirs/drbn_lol --keys loss_recon PSNR --out curves.png``."""
 import argparse
 import json
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import matplotlib
 import matplotlib.pyplot as plt
+
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open, check_destination
 
 matplotlib.use('Agg')
 
@@ -32,6 +38,7 @@ def read_scalars(path):
 
 def main(args=None):
     args = parse_args(args)
+    check_destination(args.out)
     figure, axes = plt.subplots(len(args.keys), squeeze=False, figsize=(8, 3 * len(args.keys)))
     for log in args.logs:
         records = read_scalars(log)
@@ -44,9 +51,10 @@ def main(args=None):
             print(f'{log}: {key} {points[0][1]:.4f} at {points[0][0]} -> {points[-1][1]:.4f} at {points[-1][0]}')
     axes[0, 0].legend(fontsize='small')
     figure.tight_layout()
-    figure.savefig(args.out, dpi=120)
+    with atomic_open(args.out) as file:
+        figure.savefig(file, dpi=120, format=Path(args.out).suffix[1:] or 'png')
     print(f'curves: {args.out}')
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

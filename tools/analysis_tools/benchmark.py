@@ -24,20 +24,16 @@ import numpy as np
 import torch
 from benchmark_sch import read_peak, reset_peak, synchronize
 from mmcv.transforms import Compose
-from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.config import datasets, optim_wrappers
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import add_cfg_options, image_size
 
 WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state
-
-
-def parse_size(text):
-    height, width = (int(number) for number in text.split('x'))
-    return height, width
 
 
 def parse_args(args=None):
@@ -46,7 +42,7 @@ def parse_args(args=None):
     parser.add_argument('--checkpoint', help='path or URL of the weights (default: random weights)')
     parser.add_argument('--runs', nargs='+', choices=['image', 'training'], default=['image', 'training'],
                         help='what to measure (default: both)')
-    parser.add_argument('--size', type=parse_size, default=(400, 600), metavar='HEIGHTxWIDTH',
+    parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
                         help='image size (default: 400x600)')
     parser.add_argument('--batch-size', type=int, help="batch size of the training step (default: the config's)")
     parser.add_argument('--crop', type=int, help="side of the training crops (default: the config's)")
@@ -56,7 +52,7 @@ def parse_args(args=None):
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -169,6 +165,7 @@ def psnr(image, reference):
 
 def main(args=None):
     args = parse_args(args)
+    init_model(load_config(args.config, args.cfg_options), args.checkpoint)  # what is wrong with them is said by this process
     where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     print(f'{args.config}, {args.checkpoint or "random weights"}, {where}, median of {args.repeats}')
     print(f'{"":24}{"seconds":>10}{"in the SKB":>12}{"peak memory":>14}')
@@ -185,4 +182,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

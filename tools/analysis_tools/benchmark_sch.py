@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 
 from mmskf.models.losses import SCHLoss
+from mmskf.utils.errors import run_tool
 
 NUM_CLASSES = 59
 CLASSES_PER_IMAGE = 15
@@ -150,12 +151,19 @@ def report(case, naive, ours):
           f'difference of the gradient {abs(naive["grad"] - ours["grad"]).max() / grad_scale:.1e} of its largest value')
 
 
+def batch_shape(text):
+    """'1x3x400x600' -> its four numbers."""
+    num_images, channels, height, width = map(int, text.split('x'))
+    return num_images, channels, height, width
+
+
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compares SCHLoss with a plain loop: time, memory and numbers.')
     parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
     parser.add_argument('--threads', type=int, default=2, help='threads of the CPU (default: 2)')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, of which the median is shown (default: 5)')
-    parser.add_argument('--cases', nargs='+', default=CASES, metavar='NxCxHxW', help=f'sizes (default: {" ".join(CASES)})')
+    parser.add_argument('--cases', nargs='+', type=batch_shape, default=[batch_shape(case) for case in CASES], metavar='NxCxHxW',
+                        help=f'sizes (default: {" ".join(CASES)})')
     return parser.parse_args(args)
 
 
@@ -164,9 +172,9 @@ def main(args=None):
     where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     print(f'SCH loss, forward and backward, float32, {where}, median of {args.repeats}')
     for case in args.cases:
-        shape = tuple(int(size) for size in case.split('x'))
-        report(case, *(in_fresh_process(name, shape, args.device, args.threads, args.repeats) for name in LOSSES))
+        results = [in_fresh_process(name, case, args.device, args.threads, args.repeats) for name in LOSSES]
+        report('x'.join(map(str, case)), *results)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

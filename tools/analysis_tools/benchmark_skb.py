@@ -14,13 +14,14 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, whichever is installed
 
 import torch
-from benchmark import parse_size
 from benchmark_sch import synchronize
 from mmengine import Config
 from prettytable import PrettyTable
 
 import mmskf.models  # noqa: F401
 from mmskf.registry import MODELS
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import image_size
 
 WARM_UP = 1  # untimed turns
 
@@ -28,7 +29,7 @@ WARM_UP = 1  # untimed turns
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compare the time that knowledge banks take for an image.')
     parser.add_argument('banks', nargs='+', help="configs with an skb, or 'mmseg::...' for an mmsegmentation segmentor")
-    parser.add_argument('--size', type=parse_size, default=(400, 600), metavar='HEIGHTxWIDTH',
+    parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
                         help='image size (default: 400x600)')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
@@ -88,4 +89,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

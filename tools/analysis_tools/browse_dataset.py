@@ -7,10 +7,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 
 import mmcv
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import DATASETS
 
 from mmskf.apis import load_config, train_dataloader
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import check_destination
+from mmskf.utils.options import add_cfg_options
 
 
 def parse_args(args=None):
@@ -22,7 +24,7 @@ def parse_args(args=None):
     parser.add_argument('--columns', type=int, default=4, help='samples per row (default: 4)')
     parser.add_argument('--height', type=int, default=160, help='height of an image in pixels (default: 160)')
     parser.add_argument('--out', default='contact_sheet.png', help='picture to write (default: contact_sheet.png)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -42,6 +44,7 @@ def tile(sample, height):
 
 def main(args=None):
     args = parse_args(args)
+    check_destination(args.out)
     cfg = load_config(args.config, args.cfg_options, args.data_root)
     loaders = train_dataloader(cfg) if args.split == 'train' else cfg[f'{args.split}_dataloader']
     loaders = [loaders] if isinstance(loaders, dict) else loaders
@@ -57,4 +60,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

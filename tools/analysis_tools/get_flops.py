@@ -7,12 +7,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import torch
-from mmengine.config import DictAction
 from prettytable import PrettyTable
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config
 from mmskf.models import KnowledgeBank, SEModule
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import add_cfg_options, image_size
 
 NETWORK, SE, SKB = 'enhancement network', 'SE modules', 'knowledge bank'
 
@@ -21,8 +22,9 @@ def parse_args(args=None):
     parser = argparse.ArgumentParser(
         description="Count parameters and multiply-adds. The paper's tables do not include the knowledge bank.")
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--size', default='400x600', metavar='HEIGHTxWIDTH', help='image size (default: 400x600)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
+                        help='image size (default: 400x600)')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -76,17 +78,16 @@ def count_operations(model, size):
 
 def main(args=None):
     args = parse_args(args)
-    size = tuple(int(number) for number in args.size.split('x'))
     cfg = load_config(args.config, args.cfg_options)
     if cfg.model.get('skb'):
         cfg.model.skb.checkpoint = None
     model = init_model(cfg)
-    parameters, operations = count_parameters(model), count_operations(model, size)
-    table = PrettyTable(['part', 'parameters', f'GMACs at {args.size}'], align='r')
+    parameters, operations = count_parameters(model), count_operations(model, args.size)
+    table = PrettyTable(['part', 'parameters', f'GMACs at {"x".join(map(str, args.size))}'], align='r')
     for part in parameters:
         table.add_row([part, f'{parameters[part]:,}', f'{operations[part] / 1e9:.2f}'])
     print(table)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -15,13 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import torch
-from mmengine.config import DictAction
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.utils import ProgressBar, track_iter_progress
 from prettytable import PrettyTable
 
 from mmskf.apis import init_model, load_config, train_dataloader
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import add_cfg_options
 
 
 def parse_args(args=None):
@@ -34,7 +35,7 @@ def parse_args(args=None):
     parser.add_argument('--data-root', help="where the images are (default: the config's)")
     parser.add_argument('--batches', type=int, default=16, help='training batches to average over (default: 16)')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -118,4 +119,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

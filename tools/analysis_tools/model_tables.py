@@ -13,14 +13,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 from mmskf.apis import config_root
 from mmskf.apis.config import model_index
 from mmskf.evaluation import NOT_MEASURED
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open
+from mmskf.utils.tables import markdown_table
 
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
 PLACE = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
-
-
-def markdown(header, rows):
-    """A table in Markdown."""
-    return ''.join(f'| {" | ".join(str(cell) for cell in line)} |\n' for line in (header, ['---'] * len(header), *rows))
 
 
 def link(model, page):
@@ -36,7 +34,7 @@ def models(entries, page):
         bank = [f'{facts["Parameters with SKB"]:,}', f'{facts["GMACs with SKB"]:.2f}'] if 'GMACs with SKB' in facts else ['', '']
         rows.append([facts['Model'], link(model, page), facts['Training Data'], f'{facts["Parameters"]:,}', bank[0],
                      f'{facts["GMACs"]:.2f}', bank[1]])
-    return markdown(['model', 'config', 'data', 'parameters', 'with the SKB', 'GMACs', 'with the SKB'], rows)
+    return markdown_table(['model', 'config', 'data', 'parameters', 'with the SKB', 'GMACs', 'with the SKB'], rows)
 
 
 def scores(entries, page):
@@ -51,7 +49,7 @@ def scores(entries, page):
                 measured = ours[0]['Metrics'].get(score) if ours else None
                 row.append(NOT_MEASURED if measured is None else f'{measured:.3f}')
             rows.append(row)
-    return markdown(['config', 'test set', *(f'{score}{who}' for score in SCORES for who in (', paper', ', ours'))], rows)
+    return markdown_table(['config', 'test set', *(f'{score}{who}' for score in SCORES for who in (', paper', ', ours'))], rows)
 
 
 def measured(entries, page):
@@ -61,7 +59,7 @@ def measured(entries, page):
     scores = [score for score in SCORES if any(score in metrics for *_, metrics in results)]
     rows = [[dataset, name, *(f'{metrics[score]:.3f}' if score in metrics else '' for score in scores)]
             for dataset, name, metrics in sorted(results, key=lambda result: datasets.index(result[0]))]
-    return markdown(['test set', 'model', *scores], rows)
+    return markdown_table(['test set', 'model', *scores], rows)
 
 
 def counts(entries, page):
@@ -74,7 +72,7 @@ def counts(entries, page):
         name = f'[{facts["Model"]}]({Path(model["Metafile"]).parent.name}/README.md)'
         rows.setdefault(name, [name, f'{facts["Parameters"]:,}', f'{facts["Parameters"] / 1e6:.2f}',
                                f'{model["Paper Parameters (M)"]:.2f}', model.get('Parameters Differ', '')])
-    return markdown(['model', 'parameters', 'in M', 'paper (M)', 'why they differ'], rows.values())
+    return markdown_table(['model', 'parameters', 'in M', 'paper (M)', 'why they differ'], rows.values())
 
 
 TABLES = dict(models=models, scores=scores, measured=measured, counts=counts)
@@ -96,9 +94,10 @@ def main(args=None):
     for page in old:
         print(f'{page} {"is not up to date" if args.check else "written"}')
         if not args.check:
-            page.write_text(fill(page))
+            with atomic_open(page, 'w') as file:
+                file.write(fill(page))
     return len(old) if args.check else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main() > 0)
+    run_tool(main)

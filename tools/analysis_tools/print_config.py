@@ -5,15 +5,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
-from mmengine.config import DictAction
 
 from mmskf.apis import load_config
+from mmskf.utils.errors import run_tool
+from mmskf.utils.options import add_cfg_options
 
 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Print a whole config')
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='FIELD=VALUE')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -23,4 +24,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

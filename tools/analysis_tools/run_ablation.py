@@ -19,15 +19,17 @@ import matplotlib
 import matplotlib.pyplot as plt
 import mmengine
 from mmengine import fileio
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmskf.apis import config_root, find_config, load_config, use_amp
 from mmskf.apis.config import check_options, datasets, paired_layouts
 from mmskf.engine import Runner
 from mmskf.evaluation import CORRECTIONS, NOT_MEASURED
 from mmskf.registry import MODELS
-from mmskf.utils.files import atomic_open
-from mmskf.utils.options import item_index, merge_options
+from mmskf.utils.errors import is_for_user, message_of, run_tool, show_error
+from mmskf.utils.files import atomic_open, check_destination
+from mmskf.utils.options import add_cfg_options, item_index, merge_options
+from mmskf.utils.tables import markdown_table, write_csv
 
 matplotlib.use('Agg')
 
@@ -60,8 +62,7 @@ def parse_args(args=None):
                         help='PSNR and SSIM also after matching the brightness to the ground truth (default: none)')
     parser.add_argument('--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument('--work-dir', help='where rows and tables go (default: work_dirs/ablation_table_N)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='FIELD=VALUE',
-                        help='change fields of every config that has them, such as optim_wrapper.optimizer.lr')
+    add_cfg_options(parser)
     return parser.parse_args(args)
 
 
@@ -247,12 +248,10 @@ def write_tables(rows, results, shown, folder, title):
         records.append([*known, *values, result['errors'][-1] if result['errors'] else '', *published])
     columns = [f'{score}{suffix}' for score in shown for suffix in ('', ' (std over seeds)', ' (std over images)')]
     first = len(PARTS) + 3
-    with atomic_open(folder / 'table.csv', 'w', newline='') as file:
-        csv.writer(file).writerows([[*header[:first], *columns, 'error', *header[first + len(shown):]], *records])
+    write_csv(folder / 'table.csv', [*header[:first], *columns, 'error', *header[first + len(shown):]], records)
     plot_table(rows, results, shown, folder / 'table.png')
-    text = [f'{title}\n', *(f'| {" | ".join(line)} |' for line in (header, ['---'] * len(header), *lines))]
-    notes = [f'- {name_of(row)}: {row["note"]}' for row in rows if 'note' in row]
-    text = '\n'.join([*text, *[''] * bool(notes), *notes, ''])
+    notes = [f'- {name_of(row)}: {row["note"]}\n' for row in rows if 'note' in row]
+    text = ''.join([f'{title}\n\n', markdown_table(header, lines), *['\n'] * bool(notes), *notes])
     fileio.put_text(text, folder / 'table.md')
     return text
 
@@ -332,6 +331,7 @@ def main(args=None):
     table = tables()[args.table]
     rows = choose_rows(table, args.methods, args.rows)
     folder = Path(args.work_dir or f'work_dirs/ablation_table_{args.table}')
+    check_destination(folder, folder=True)
     configs = [row_config(row, args) for row in rows]
     unused = [option for option in args.cfg_options if not any(has_field(cfg, option) for cfg in configs)]
     if unused:
@@ -350,8 +350,11 @@ def main(args=None):
                     result['parameters'] = sum(weight.numel() for weight in MODELS.build(cfg.model).generator.parameters())
                 result['runs'][seed] = run_row(deepcopy(cfg), seed, folder / name_of(row) / f'seed_{seed}')
             except Exception as error:  # one run must not lose the others
-                traceback.print_exc()
-                result['errors'].append(str(error).splitlines()[0] if str(error) else type(error).__name__)
+                if is_for_user(error):
+                    show_error(error, name_of(row))
+                else:
+                    traceback.print_exc()
+                result['errors'].append(message_of(error).splitlines()[0])
             text = write_tables(rows, results, shown, folder, title)
     print(f'\n{text}\nWritten to {folder}: table.md, table.csv and table.png')
     failed = [name_of(row) for row, result in zip(rows, results) if result['errors']]
@@ -361,4 +364,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main() > 0)
+    run_tool(main)

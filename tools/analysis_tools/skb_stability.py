@@ -21,6 +21,7 @@ import mmskf.models  # noqa: F401
 from mmskf.apis.config import find_config, paired_layouts
 from mmskf.datasets import EnhancementDataset, decode_image
 from mmskf.registry import MODELS
+from mmskf.utils.errors import run_tool
 
 
 def parse_args(args=None):
@@ -91,4 +92,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -25,6 +25,7 @@ from skimage.registration import phase_cross_correlation
 
 from mmskf.apis.config import paired_layouts
 from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
+from mmskf.utils.errors import run_tool
 from mmskf.utils.image_folder import describe_skipped, list_images
 
 # Names of the data sets in configs/_base_/datasets.py.
@@ -231,7 +232,7 @@ def training_images(folder):
         images = list(map(str, list_images(candidate, recursive=False).images)) if candidate.is_dir() else []
         if images:
             return images
-    raise SystemExit(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))
+    raise FileNotFoundError(f'--against {folder}: no image there, nor in ' + ', '.join(str(path) for path in candidates[1:]))
 
 
 def find_leaks(test, train, threshold):
@@ -282,4 +283,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    run_tool(main)

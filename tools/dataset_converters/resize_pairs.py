@@ -17,7 +17,8 @@ from PIL import Image
 
 from mmskf.apis.config import paired_layouts
 from mmskf.datasets import EnhancementDataset, decode_image
-from mmskf.utils.files import atomic_open
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open, check_destination
 
 LAYOUTS = dict(lol='lol', lolv2_real='lolv2_real', paired='paired_folder')
 
@@ -52,6 +53,7 @@ def main(argv=None):
         raise ValueError(f'--size {args.size[0]} {args.size[1]}: width and height must be at least 1')
     if args.dst.exists():
         raise FileExistsError(f'{args.dst} exists already: name a new folder')
+    check_destination(args.dst, folder=True)
     paths = find_images(args.kind, args.src)
     for path in track_iter_progress(paths):
         image = Image.fromarray(decode_image(path.read_bytes(), str(path)))
@@ -63,4 +65,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

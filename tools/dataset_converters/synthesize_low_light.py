@@ -22,7 +22,8 @@ from mmengine.utils import track_iter_progress
 from PIL import Image
 
 from mmskf.datasets import darken, decode_image
-from mmskf.utils.files import atomic_open
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open, check_destination
 from mmskf.utils.image_folder import describe_skipped, list_images
 
 # The natural color photos among scikit-image's images (CC0 or public domain, motorcycle_*: Middlebury stereo 2014).
@@ -73,7 +74,7 @@ def find_photos(folder=None):
     names = [path.stem for path in photos]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise SystemExit(f'{folder} contains several photos named {", ".join(twice[:5])}: give each its own name')
+        raise ValueError(f'{folder} contains several photos named {", ".join(twice[:5])}: give each its own name')
     return photos
 
 
@@ -90,9 +91,9 @@ def choose_test_scenes(photos, wanted, shipped, seed):
         wanted = SHIPPED_TEST if shipped else np.random.default_rng(seed).permutation(scenes)[:count]
     unknown = sorted(set(wanted) - set(scenes))
     if unknown:
-        raise SystemExit(f'--test: no photo of {", ".join(unknown)}; there are {", ".join(scenes)}')
+        raise ValueError(f'--test: no photo of {", ".join(unknown)}; there are {", ".join(scenes)}')
     if len(set(wanted)) == len(scenes):
-        raise SystemExit(f'All of the {len(scenes)} scenes would be test scenes, and none is left for train: at least two '
+        raise ValueError(f'All of the {len(scenes)} scenes would be test scenes, and none is left for train: at least two '
                          'scenes are needed')
     return set(wanted)
 
@@ -126,16 +127,17 @@ def prepare(out, splits, overwrite):
             folder = out / split / side
             if folder.is_dir() and any(folder.iterdir()):
                 if not overwrite:
-                    raise SystemExit(f'{folder} is not empty: choose another folder, or replace its images with --overwrite')
+                    raise FileExistsError(f'{folder} is not empty: choose another folder, or replace its images with --overwrite')
                 shutil.rmtree(folder)
             folder.mkdir(parents=True, exist_ok=True)
 
 
 def main(argv=None):
     args = parse_args(argv)
+    check_destination(args.out, folder=True)
     photos = find_photos(args.photos)
     if not photos:
-        raise SystemExit(f'--photos {args.photos}: no such folder, or no image in it')
+        raise FileNotFoundError(f'--photos {args.photos}: no such folder, or no image in it')
     test_scenes = choose_test_scenes(photos, args.test, args.photos is None, args.seed)
     folders = LAYOUTS[args.layout]
     prepare(args.out, folders.values(), args.overwrite)
@@ -155,4 +157,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -6,6 +6,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 from mmskf.converters import CONVERSIONS, convert, load_parts, save
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import check_destination
 
 
 def parse_args(args=None):
@@ -19,6 +21,7 @@ def parse_args(args=None):
 
 def main(args=None):
     args = parse_args(args)
+    check_destination(args.dst)
     conversion = CONVERSIONS[args.method]
     checkpoint = convert(conversion, load_parts(conversion, args.src, args.parts), args.parts)
     save(checkpoint, args.dst)
@@ -27,4 +30,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

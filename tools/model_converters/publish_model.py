@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 import safetensors.torch
 import torch
 
-from mmskf.utils.files import atomic_open
+from mmskf.utils.errors import run_tool
+from mmskf.utils.files import atomic_open, check_destination
 from mmskf.weights import read_state_dict
 
 
@@ -82,6 +83,7 @@ def serialize(weights, suffix):
 
 def main(argv=None):
     args = parse_args(argv)
+    check_destination(args.dst)
     weights = select(read_state_dict(args.src), args.part, args.bare, args.float32)
     content = serialize(weights, args.dst.suffix)
     digest = hashlib.sha256(content).hexdigest()
@@ -93,4 +95,4 @@ def main(argv=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

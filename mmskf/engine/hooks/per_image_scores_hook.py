@@ -8,7 +8,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from mmskf.evaluation import NOT_MEASURED, ImageMetric, is_nan
 from mmskf.registry import HOOKS
-from mmskf.utils.files import atomic_open
+from mmskf.utils.files import atomic_open, check_destination
 
 from .image_names import names_below_common_folder
 
@@ -26,11 +26,19 @@ class PerImageScoresHook(Hook):
         out_file (str or Path): The CSV file; its folder is created. An existing file is replaced.
         val (bool): Whether to write one file per validation as well, with the iteration in its name ('scores_iter_1000.csv').
             Defaults to False.
+
+    Raises:
+        OSError: Before the test, if the file cannot be written.
     """
 
     def __init__(self, out_file: str | Path, val: bool = False) -> None:
         self.out_file = Path(out_file)
         self.val = val
+
+    @master_only
+    def before_run(self, runner: Runner) -> None:
+        """Checks that the file can be written, before the work."""
+        check_destination(self.out_file)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Writes the file of a test."""

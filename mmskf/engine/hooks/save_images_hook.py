@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mmskf.registry import HOOKS
+from mmskf.utils.files import check_destination
 from mmskf.utils.image import to_float_rgb, to_uint8
 from mmskf.utils.image_file import Photo, write_photo
 from mmskf.utils.image_folder import Originals
@@ -28,6 +29,7 @@ class SaveImagesHook(Hook):
 
     Raises:
         FileExistsError: Before the test, if an image would be written over one that the test reads.
+        OSError: Before the test, if nothing can be written to the folder.
     """
 
     def __init__(self, out_dir: str | Path, pred_key: str = 'pred_img') -> None:
@@ -37,6 +39,7 @@ class SaveImagesHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Gives each image of the data sets its file: all of them are needed to see which names collide."""
+        check_destination(self.out_dir, folder=True)
         datasets = [loader.dataset for loader in runner.test_loop.dataloaders]
         samples = [dataset.get_data_info(index) for dataset in datasets for index in range(len(dataset))]
         self.files = output_files(sample['img_path'] for sample in samples)

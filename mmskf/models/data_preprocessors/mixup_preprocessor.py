@@ -1,14 +1,15 @@
 from typing import Any
 
 import torch
-from mmagic.models.data_preprocessors import DataPreprocessor
 
 from mmskf.registry import MODELS
 
+from .enhancement_preprocessor import EnhancementPreprocessor
+
 
 @MODELS.register_module()
-class MixUpPreprocessor(DataPreprocessor):
-    """mmagic's data preprocessor with MixUp (Zhang et al., ICLR 2018), as used to train MIRNet-v2 and Retinexformer.
+class MixUpPreprocessor(EnhancementPreprocessor):
+    """Mixes images in training: MixUp (Zhang et al., ICLR 2018), as used to train MIRNet-v2 and Retinexformer.
 
     Each image of a training batch is blended with another one of the batch, low-light image and ground truth alike, with one
     weight for the whole batch.
@@ -16,14 +17,14 @@ class MixUpPreprocessor(DataPreprocessor):
     Args:
         probability (float): Fraction of the batches that are mixed. Defaults to 0.5.
         beta (float): The weight is drawn from Beta(beta, beta). Defaults to 1.2.
-        mean, std, ...: As in ``mmagic.DataPreprocessor``; by default 8-bit images are scaled to [0, 1].
+        **kwargs: As in :class:`EnhancementPreprocessor`.
 
     Raises:
         ValueError: If ``probability`` is not in [0, 1], or ``beta`` is not positive.
     """
 
-    def __init__(self, probability: float = 0.5, beta: float = 1.2, mean: Any = (0., ), std: Any = (255., ), **kwargs: Any):
-        super().__init__(mean=list(mean), std=list(std), **kwargs)
+    def __init__(self, probability: float = 0.5, beta: float = 1.2, **kwargs: Any):
+        super().__init__(**kwargs)
         if not 0 <= probability <= 1 or beta <= 0:
             raise ValueError(f'MixUpPreprocessor has probability={probability!r} and beta={beta!r}: choose a probability from 0 '
                              'to 1, and a beta above 0')

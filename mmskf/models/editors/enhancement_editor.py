@@ -13,7 +13,7 @@ from mmskf.utils.image import from_mmagic
 
 Outputs = Tensor | tuple[Tensor, ...]
 # Images are read as RGB in 0..255, and so is what a pipeline appends to them; inside the models everything is in [0, 1].
-DATA_PREPROCESSOR = dict(type='mmagic.DataPreprocessor', mean=[0.], std=[255.])
+DATA_PREPROCESSOR = dict(type='mmskf.EnhancementPreprocessor')
 
 
 def full_size(outputs: Outputs) -> Tensor:
@@ -60,8 +60,8 @@ class EnhancementEditor(BaseEditModel):
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
         recon_loss (dict): Config of its loss.
-        data_preprocessor (dict, optional): Config of ``mmagic.DataPreprocessor``. Defaults to None: 8-bit images are scaled to
-            [0, 1].
+        data_preprocessor (dict, optional): Config of an :class:`EnhancementPreprocessor`. Defaults to None: 8-bit images are
+            scaled to [0, 1].
         train_cfg (dict, optional): As in ``BaseEditModel``; unused.
         test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; ``max_pixels=N`` enhances larger images
             in tiles; a subclass lists further options in ``test_options``. Defaults to None.

@@ -1,5 +1,7 @@
 """Checks that the parts of SKF in an :class:`SKFEditor` go together."""
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mmengine.optim import OptimWrapperDict
 
 if TYPE_CHECKING:
     from .skf_editor import SKFEditor
@@ -43,7 +45,7 @@ def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
                          f'{editor.skb.label} has features only, which is enough for SE modules alone: set model.skb to a bank '
                          'with a segmentation head, or '
                          f'{" and ".join(f"model.{name}=None" for name in editor.semantic_losses)}')
-    if editor.skb and not (editor.has_se or editor.semantic_losses):
+    if editor.skb and not (editor.has_se or editor.semantic_losses or editor.needs_labels):
         raise ValueError('There is a semantic knowledge bank, but nothing uses it: set generator.se, sch_loss or '
                          'sa_loss, or start from one of configs/skf')
     if bool(editor.sa_loss) != bool(editor.discriminator):
@@ -51,3 +53,15 @@ def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
     if editor.se_input == 'pred' and not editor.generator.early_image:
         raise ValueError(f"se_input='pred': {net} makes no image before its SE modules that could provide their prior: set "
                          "se_input='lq', and test_passes=2 for the prior of the result")
+
+
+def check_two_optimizers(optim_wrapper: Any) -> None:
+    """Rejects what is not one optimizer wrapper each for the generator and the discriminator.
+
+    Raises:
+        ValueError: Names the field, and what to do.
+    """
+    if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
+        raise ValueError('With a discriminator, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
+                         'wrapper each for "generator" and "discriminator"; or, in the scope mmskf, no constructor but '
+                         'overrides for the discriminator: see EditorOptimWrapperConstructor')

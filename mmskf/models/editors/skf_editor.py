@@ -3,7 +3,6 @@ from typing import Any
 import torch
 from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
-from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from mmskf.models.losses import SALoss, SCHLoss
@@ -12,7 +11,7 @@ from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
 
 from .enhancement_editor import EnhancementEditor, Outputs, full_size
-from .skf_checks import check_parts
+from .skf_checks import check_parts, check_two_optimizers
 
 
 class Priors:
@@ -50,7 +49,8 @@ class SKFEditor(EnhancementEditor):
         generator (dict): The enhancement network, an :class:`EnhancementNet`; ``se`` configures its SE modules (see
             :class:`SEModuleList`).
         recon_loss (dict): The baseline's own loss, L_recon, of the generator's outputs and the ground truth. It returns a
-            scalar, or a dict: 'loss_recon' and terms for the log, without 'loss' in their names.
+            scalar, or a dict: 'loss_recon' and terms for the log, without 'loss' in their names. With an attribute ``needs_gt``
+            that is False it is also used for training images without ground truth.
         skb (dict, optional): Config of a :class:`KnowledgeBank`, such as the :class:`SemanticKnowledgeBank`. Defaults to None.
         sch_loss (dict, optional): Config of the :class:`SCHLoss`. Defaults to None.
         sa_loss (dict, optional): Config of the :class:`SALoss`; training then takes two optimizers, ``generator`` and
@@ -69,6 +69,7 @@ class SKFEditor(EnhancementEditor):
         ValueError: If a part of SKF is configured without its prerequisites, or a choice is unknown.
     """
 
+    needs_labels = False  # Whether the method's own loss needs the label maps of the knowledge bank, as ISSR's does.
     skb: KnowledgeBank | None
     sch_loss: SCHLoss | None
     sa_loss: SALoss | None
@@ -110,6 +111,18 @@ class SKFEditor(EnhancementEditor):
                                 if getattr(self, name) is not None and getattr(self, name).semantic]
         check_parts(self, told_se=bool(generator.get('se')))
 
+    def load_bank(self, training: bool) -> None:
+        """Loads the knowledge bank's weights, if they are needed and have not been loaded yet.
+
+        Args:
+            training (bool): Whether the losses need them as well, not only the SE modules.
+
+        Raises:
+            RuntimeError: If they cannot be read or do not match the bank's network.
+        """
+        if self.skb is not None and not self.skb.loaded and (training or self.has_se):
+            self.skb.load()
+
     @property
     def guided(self) -> bool:
         """Whether SKF acts in this iteration: always, except for methods that are trained in stages."""
@@ -119,6 +132,21 @@ class SKFEditor(EnhancementEditor):
     def recon_loss(self) -> nn.Module:
         """The baseline's own loss in this iteration."""
         return self.pixel_loss
+
+    def target(self, data_samples: DataSample) -> Tensor | None:
+        """The ground truth of a training batch (N, 3, H, W) in [0, 1]; None if there is none and nothing needs it.
+
+        Raises:
+            ValueError: If something needs it.
+        """
+        gt = data_samples.get('gt_img')
+        users = dict(recon_loss=getattr(self.recon_loss, 'needs_gt', True), sch_loss=self.sch_loss, sa_loss=self.sa_loss,
+                     se_input=self.se_input == 'gt', loss_input=self.loss_input == 'gt')
+        needs = [f'model.{name}' for name, needs_it in users.items() if needs_it]
+        if gt is None and needs:
+            raise ValueError(f'The training images have no ground truth, but {" and ".join(needs)} of this config needs one: add '
+                             'its folder as "gt" to data_prefix of the training data set, and load it in the pipeline')
+        return gt
 
     def compared(self, outputs: Outputs, gt: Tensor) -> tuple[Tensor, Tensor]:
         """The two images whose histograms SCH compares: the enhanced one and the ground truth."""
@@ -130,12 +158,12 @@ class SKFEditor(EnhancementEditor):
             return None
         return self.skb if self.se_input == 'pred' else priors.of(name)
 
-    def reconstruct(self, lq: Tensor, gt: Tensor) -> tuple[Outputs, SemanticPrior | None]:
+    def reconstruct(self, lq: Tensor, gt: Tensor | None) -> tuple[Outputs, SemanticPrior | None]:
         """One forward pass of training: the generator's outputs and the prior for the losses.
 
         Args:
             lq (Tensor): Low-light images (N, input_channels, H, W).
-            gt (Tensor): Ground truth (N, 3, H, W) in [0, 1].
+            gt (Tensor, optional): Ground truth (N, 3, H, W) in [0, 1].
 
         Raises:
             ValueError: If the crops have a size that the generator does not take.
@@ -143,16 +171,16 @@ class SKFEditor(EnhancementEditor):
         if any(side % self.size_divisor for side in lq.shape[-2:]):
             raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, but this generator takes multiples of '
                              f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
-        priors = Priors(self.skb, lq=lq[:, :3], gt=gt)
+        priors = Priors(self.skb, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
         outputs = self.generate(lq, self.se_prior(priors, self.se_input) if self.guided else None, gt)
         priors.images['pred'] = full_size(outputs)
         return outputs, priors.of(self.loss_input) if self.guided and self.semantic_losses else None
 
-    def losses(self, outputs: Outputs, gt: Tensor, prior: SemanticPrior | None) -> dict[str, Tensor]:
+    def losses(self, outputs: Outputs, gt: Tensor | None, prior: SemanticPrior | None) -> dict[str, Tensor]:
         """The loss terms of the generator (Eq. 15), named as in the paper, and the terms that L_recon logs."""
         recon = self.recon_loss(outputs, gt)
         losses = dict(recon) if isinstance(recon, dict) else dict(loss_recon=recon)
-        if not self.guided:
+        if not self.guided or gt is None:
             return losses
         iteration = MessageHub.get_current_instance().get_info('iter', 0) + 1
         if self.sch_loss and iteration % self.sch_interval == 0:
@@ -162,22 +190,21 @@ class SKFEditor(EnhancementEditor):
         return losses
 
     def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> dict[str, Tensor]:
-        """The generator's loss terms for low-light images (N, 3, H, W) and the ground truth ``data_samples.gt_img``."""
-        outputs, prior = self.reconstruct(inputs, data_samples.gt_img)
-        return self.losses(outputs, data_samples.gt_img, prior)
+        """The generator's loss terms for low-light images (N, 3, H, W) and their :meth:`target`."""
+        gt = self.target(data_samples)
+        outputs, prior = self.reconstruct(inputs, gt)
+        return self.losses(outputs, gt, prior)
 
     def train_step(self, data: dict, optim_wrapper: Any) -> dict[str, Tensor]:
         """One iteration; with the SA loss a step of D on the current images, then one of the generator."""
         if self.sa_loss is None or self.discriminator is None:
             return super().train_step(data, optim_wrapper)
-        if not isinstance(optim_wrapper, OptimWrapperDict) or set(optim_wrapper.keys()) != {'generator', 'discriminator'}:
-            raise ValueError('With sa_loss, optim_wrapper needs constructor="mmagic.MultiOptimWrapperConstructor" and one '
-                             'wrapper each for "generator" and "discriminator"; or, in the scope mmskf, no constructor but '
-                             'overrides for the discriminator: see EditorOptimWrapperConstructor')
+        check_two_optimizers(optim_wrapper)
         if not self.guided:
             return super().train_step(data, optim_wrapper['generator'])
         data = self.data_preprocessor(data, training=True)
-        gt = data['data_samples'].gt_img
+        gt = self.target(data['data_samples'])
+        assert gt is not None  # sa_loss needs it
         with optim_wrapper['generator'].optim_context(self.generator):
             outputs, prior = self.reconstruct(data['inputs'], gt)
         with optim_wrapper['discriminator'].optim_context(self.discriminator):

@@ -1,4 +1,7 @@
+from .cidnet_loss import CIDNetLoss
+from .enlightengan_loss import GlobalLocalGANLoss, SelfFeatureLoss
 from .flow_nll_loss import FlowNLLLoss
+from .issr_loss import ISSRRelightLoss, ISSRSegmentLoss
 from .kind_loss import KinDAdjustLoss, KinDDecomLoss, KinDRestoreLoss
 from .regions import inside_regions
 from .retinexnet_loss import RetinexNetDecomLoss, RetinexNetRelightLoss
@@ -6,8 +9,10 @@ from .sa_loss import SALoss
 from .sch_loss import SCHLoss
 from .soft_histogram import soft_histogram
 from .ssim_loss import PyramidLoss, SSIMLoss, ssim
+from .zerodce_loss import ZeroDCELoss
 
 __all__ = [
-    'FlowNLLLoss', 'KinDAdjustLoss', 'KinDDecomLoss', 'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss',
-    'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss', 'inside_regions', 'soft_histogram', 'ssim'
+    'CIDNetLoss', 'FlowNLLLoss', 'GlobalLocalGANLoss', 'ISSRRelightLoss', 'ISSRSegmentLoss', 'KinDAdjustLoss', 'KinDDecomLoss',
+    'KinDRestoreLoss', 'PyramidLoss', 'RetinexNetDecomLoss', 'RetinexNetRelightLoss', 'SALoss', 'SCHLoss', 'SSIMLoss',
+    'SelfFeatureLoss', 'ZeroDCELoss', 'inside_regions', 'soft_histogram', 'ssim'
 ]

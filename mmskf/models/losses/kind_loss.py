@@ -87,20 +87,22 @@ class KinDAdjustLoss(WeightedTerms[Adjustment]):
 
 @MODELS.register_module()
 class KinDRestoreLoss(WeightedTerms[Restoration]):
-    """Reflectance restoration loss of KinD (section 3.3) and KinD++: mean squared error, SSIM, gradients of the gray image.
+    """Reflectance restoration loss of KinD (section 3.3), KinD++ and ISSR: mean squared error, SSIM, gradients of the gray image.
 
     Args:
         gradient_weight (float): Weight of the gradient term. Defaults to 1, as in KinD; KinD++ has no such term: 0.
+        ssim_weight (float): Weight of the SSIM term. Defaults to 1.
     """
 
-    def __init__(self, gradient_weight: float = 1.):
+    def __init__(self, gradient_weight: float = 1., ssim_weight: float = 1.):
         super().__init__()
         self.gradient_weight = gradient_weight
+        self.ssim_weight = ssim_weight
 
     def terms(self, outputs: Restoration, gt: Tensor) -> dict[str, Tensor]:
         restored, target = outputs.reflectance, outputs.target
         assert target is not None, 'the target is set in training'
-        terms = dict(square=F.mse_loss(restored, target), ssim=1 - ssim(restored, target, padding=0))
+        terms = dict(square=F.mse_loss(restored, target), ssim=self.ssim_weight * (1 - ssim(restored, target, padding=0)))
         if self.gradient_weight:
             terms['gradient'] = self.gradient_weight * gradient_distance(gray(restored), gray(target))
         return terms

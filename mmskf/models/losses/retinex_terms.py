@@ -1,4 +1,4 @@
-"""What the losses of the Retinex methods (RetinexNet, KinD, KinD++) share."""
+"""What the losses of the Retinex methods (RetinexNet, KinD, KinD++, ISSR) share, and other losses of several terms."""
 from functools import reduce
 from typing import Generic, TypeVar
 
@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmskf.structures import Adjustment, Decomposition, Relighting, Restoration
+from mmskf.structures import Adjustment, Decomposition, Exposure, HVIOutputs, Relighting, Restoration, Segmentation
 
-Outputs = TypeVar('Outputs', Adjustment, Decomposition, Relighting, Restoration)
+Outputs = TypeVar('Outputs', Adjustment, Decomposition, Exposure, HVIOutputs, Relighting, Restoration, Segmentation)
 
 
 def gray(image: Tensor) -> Tensor:
@@ -55,6 +55,7 @@ class WeightedTerms(nn.Module, Generic[Outputs]):
         """
         # Most terms compare small differences between adjacent pixels, which half precision would lose.
         with torch.autocast(gt.device.type, enabled=False):
-            outputs = type(outputs)._make(None if tensor is None else tensor.float() for tensor in outputs)
+            outputs = type(outputs)._make(
+                tensor.float() if tensor is not None and tensor.is_floating_point() else tensor for tensor in outputs)
             terms = self.terms(outputs, gt.float())
         return dict(loss_recon=reduce(torch.add, terms.values()), **terms)

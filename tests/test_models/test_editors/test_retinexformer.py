@@ -1,13 +1,6 @@
-import json
-
-import pytest
 import torch
-from golden import golden_file
-from mmengine.optim import OptimWrapper
 
-from mmskf.apis import load_config
 from mmskf.models.editors.retinexformer.retinexformer_net import IlluminationGuidedAttention
-from mmskf.registry import PARAM_SCHEDULERS
 
 
 def test_attention_by_its_formula():
@@ -25,17 +18,3 @@ def test_attention_by_its_formula():
     expected = attention.project_out(torch.cat(heads, dim=1)).T.unflatten(1, (3, 5))
     expected = expected + attention.position(value.T.unflatten(1, (3, 5))[None])[0]
     assert torch.allclose(attention(feature, illumination)[0], expected)
-
-
-@pytest.mark.filterwarnings('ignore:Detected call')
-def test_learning_rate_of_the_authors():
-    """Two cosine cycles, the first of which rises."""
-    expected = json.loads(golden_file('lr_schedules_compared.json').read_text())['retinexformer']
-    cfg = load_config('retinexformer_lol')
-    optimizer = OptimWrapper(torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=cfg.optim_wrapper.optimizer.lr))
-    schedulers = [PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer)) for scheduler in cfg.param_scheduler]
-    for iteration in range(1, cfg.train_cfg.max_iters + 1):
-        if str(iteration) in expected:
-            assert optimizer.get_lr()['lr'] == pytest.approx([expected[str(iteration)]], rel=1e-8), iteration
-        for scheduler in schedulers:
-            scheduler.step()

@@ -88,14 +88,15 @@ class SelectiveKernelFusion(nn.Module):
         channels (int): Channels of each feature map.
         inputs (int): Number of feature maps.
         reduction (int): Reduction of the channels in between. Defaults to 8.
+        activation (nn.Module, optional): Of the reduced channels. Defaults to None: PReLU.
 
     Shape:
         inputs times (N, channels, H, W) -> (N, channels, H, W)
     """
 
-    def __init__(self, channels: int, inputs: int, reduction: int = 8):
+    def __init__(self, channels: int, inputs: int, reduction: int = 8, activation: nn.Module | None = None):
         super().__init__()
-        self.reduce = nn.Sequential(nn.Conv2d(channels, channels // reduction, 1, bias=False), nn.PReLU())
+        self.reduce = nn.Sequential(nn.Conv2d(channels, channels // reduction, 1, bias=False), activation or nn.PReLU())
         self.expand = nn.ModuleList(nn.Conv2d(channels // reduction, channels, 1, bias=False) for _ in range(inputs))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

@@ -102,7 +102,7 @@ class LLFlowEditor(SKFEditor):
         assert isinstance(outputs, FlowOutputs)
         return outputs.mean, outputs.latent
 
-    def losses(self, outputs: Outputs, gt: Tensor, prior: SemanticPrior | None) -> dict[str, Tensor]:
+    def losses(self, outputs: Outputs, gt: Tensor | None, prior: SemanticPrior | None) -> dict[str, Tensor]:
         """The loss terms, by name."""
         losses = super().losses(outputs, gt, prior)
         if self.inverse_loss:

@@ -1,0 +1,2 @@
+_base_ = ['../baseline/cidnet_lolv2.py', '../skb/hrnet_w48_pascal_context.py']
+model = dict(_base_.skf, skb=_base_.skb)

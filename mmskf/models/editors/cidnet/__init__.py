@@ -1,0 +1,3 @@
+from .cidnet_net import CIDNet
+
+__all__ = ['CIDNet']

@@ -1,0 +1,3 @@
+from .mirnet_v2_net import MIRNetV2
+
+__all__ = ['MIRNetV2']
