@@ -25,6 +25,7 @@ from mmskf.apis import find_config, indexed_weights, init_model, load_config
 from mmskf.apis.config import model_index
 from mmskf.export.exporter import DTYPES, ExportError, example, export_model, exportable
 from mmskf.export.runtime import ExportedModel
+from mmskf.utils.errors import run_tool
 
 HEADINGS = ('model', 'largest difference', 'mean difference', 'MB', 'seconds in PyTorch', 'seconds in onnxruntime')
 
@@ -88,4 +89,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
