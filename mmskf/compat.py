@@ -1,7 +1,8 @@
 """Fixes that the OpenMMLab stack needs on current PyTorch, numpy and huggingface_hub.
 
-Each fix is one function that says why it exists and does nothing where it is not needed. :func:`apply_all` runs when ``mmskf``
-is imported, before any part of mmagic or mmsegmentation. The rest of the package does not depend on these details.
+Each fix is one function that says why it exists and does nothing where it is not needed. They are applied when this module is
+imported: by ``mmskf``, together with MMEngine, before any part of mmagic or mmsegmentation. The rest of the package does not
+depend on these details.
 """
 import functools
 import importlib
@@ -12,6 +13,7 @@ import sys
 import types
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
 import mmengine.config
@@ -26,7 +28,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmengine.utils import digit_version, get_installed_path
 from torch.utils import checkpoint as torch_checkpoint
 
-from mmskf.utils.files import AtomicLocalBackend
+from mmskf.utils.files import atomic_open
 from mmskf.weights import load_from_local, load_url
 
 MIN_TORCH = '2.6'
@@ -139,6 +141,20 @@ def load_checkpoints_safely() -> None:
     CheckpointLoader.register_scheme('', load_from_local, force=True)
 
 
+class AtomicLocalBackend(fileio.LocalBackend):
+    """mmengine's local file backend, by which it and mmcv write checkpoints, pictures and dumps: completely or not at all."""
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Writes bytes, see :func:`atomic_open`."""
+        with atomic_open(filepath) as file:
+            file.write(obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Writes text, see :func:`atomic_open`."""
+        with atomic_open(filepath, 'w', encoding=encoding) as file:
+            file.write(obj)
+
+
 def write_files_whole() -> None:
     """mmengine and mmcv write in place, so a killed process or a full disk leaves half a file under the final name."""
     fileio.register_backend('local', AtomicLocalBackend, force=True, prefixes='')
@@ -187,3 +203,6 @@ def apply_all() -> None:
     write_files_whole()
     checkpoint_activations_of_any_input()
     find_own_configs()
+
+
+apply_all()

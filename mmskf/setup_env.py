@@ -1,8 +1,6 @@
 """Registers everything at once."""
 from importlib import import_module
 
-from mmengine import registry
-
 MODULES = ('datasets', 'engine', 'evaluation', 'models')
 
 
@@ -15,6 +13,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
         init_default_scope (bool): Whether to make 'mmskf' the default scope, so that types need no ``mmskf.`` prefix.
             Defaults to True.
     """
+    from mmengine import registry
     for package in ('mmskf', 'mmagic', 'mmseg'):
         for module in MODULES:
             import_module(f'{package}.{module}')

@@ -68,7 +68,7 @@ def test_constraints_are_what_is_required(constraints, python):
             name = canonicalize_name(pin.name)
             assert name not in pins, f'{name} is pinned twice for Python {python}'
             pins[name] = next(iter(pin.specifier)).version
-    for requirement in [*requirements('runtime'), *requirements('demo'), *requirements('video')]:
+    for requirement in [*requirements('runtime'), *requirements('demo'), *requirements('video'), *requirements('onnx')]:
         name = canonicalize_name(requirement.name)
         assert name not in pins or pins[name] in requirement.specifier
     # Their wheels unpack into one folder.
@@ -76,7 +76,7 @@ def test_constraints_are_what_is_required(constraints, python):
 
 
 @pytest.mark.parametrize('files, folders', [
-    (['runtime', 'video'], ['mmskf', 'tools']), (['runtime', 'tests'], ['tests', 'tools'])])
+    (['runtime', 'video', 'onnx'], ['mmskf', 'tools']), (['runtime', 'tests'], ['tests', 'tools'])])
 def test_what_is_imported_is_required(files, folders):
     """But for what reads a kind of photo only where it is installed."""
     required = {canonicalize_name(requirement.name) for file in files for requirement in requirements(file)}
@@ -140,7 +140,8 @@ def test_the_wheel_says_what_it_needs(wheel):
     metadata = wheel.read(f'mmskf-{__version__}.dist-info/METADATA').decode()
     found = [Requirement(line.split(':', 1)[1]) for line in metadata.splitlines() if line.startswith('Requires-Dist:')]
     assert {str(requirement) for requirement in found if requirement.marker is None} == set(map(str, requirements('runtime')))
-    for extra, name in {'test': 'tests', 'demo': 'demo', 'video': 'video', 'lint': 'lint', 'docs': 'docs'}.items():
+    extras = {'test': 'tests', **{name: name for name in ('demo', 'video', 'onnx', 'lint', 'docs')}}
+    for extra, name in extras.items():
         named = {requirement.name for requirement in found
                  if requirement.marker is not None and f'extra == "{extra}"' in str(requirement.marker)}
         assert named == {requirement.name for requirement in requirements(name)}

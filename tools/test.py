@@ -8,9 +8,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's 
 from mmengine.model import is_model_wrapper
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmskf.apis import has_weights, load_weights, use_unpaired
+from mmskf.apis import has_weights, indexed_weights, load_weights, use_unpaired
 from mmskf.apis.cli import add_runner_arguments, runner_config
-from mmskf.apis.config import indexed_weights
 from mmskf.engine import Runner
 from mmskf.utils.errors import run_tool
 

@@ -1,8 +1,19 @@
-from .config import config_root, find_config, list_models, load_config, train_dataloader, use_amp, use_unpaired
+from mmskf.utils.photos import VIDEO_EXTENSIONS, Result
+
+from .config import (
+    config_root,
+    find_config,
+    indexed_weights,
+    list_models,
+    load_config,
+    train_dataloader,
+    use_amp,
+    use_unpaired,
+)
 from .image_enhancer import ImageEnhancer
-from .inferencer import DEFAULT_MODEL, Result, SKFInferencer
+from .inferencer import DEFAULT_MODEL, SKFInferencer
 from .model import has_weights, init_model, load_weights
-from .video import VIDEO_EXTENSIONS, enhance_video, video_suffix
+from .video import enhance_video, video_suffix
 
 __all__ = [
     'DEFAULT_MODEL',
@@ -14,6 +25,7 @@ __all__ = [
     'enhance_video',
     'find_config',
     'has_weights',
+    'indexed_weights',
     'init_model',
     'list_models',
     'load_config',

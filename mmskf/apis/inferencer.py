@@ -2,7 +2,6 @@ import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ from mmskf.models.skb import KnowledgeBank
 from mmskf.models.skb.class_names import class_names
 from mmskf.registry import MODELS
 from mmskf.utils.image import to_float_rgb, to_uint8
-from mmskf.utils.image_file import PIXEL_LIMIT, Photo
+from mmskf.utils.image_file import PIXEL_LIMIT
+from mmskf.utils.photos import PhotoInput, Result, ResultFolder, Source, find_photos
+from mmskf.utils.pictures import semantic_overlay, side_by_side
+from mmskf.utils.strength import blend, check_strength, strength_map
 
 from .config import find_config, first_test_dataloader, indexed_weights, load_config
 from .model import check_device, has_weights, init_model, load_weights
-from .photos import PhotoInput, ResultFolder, Source, find_photos
-from .pictures import semantic_overlay, side_by_side
-from .strength import blend, check_strength, strength_map
 
 #: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. Its weights are in the package.
 DEFAULT_MODEL = 'nafnet_s_skf_mixed'
@@ -38,45 +37,6 @@ DEFAULT_MODEL = 'nafnet_s_skf_mixed'
 DEFAULT_BANK = 'skb/hrnet_w18s_camvid'
 BANK_PIXELS = 1_000_000  # maximum size at which the bank segments a photo
 OUT_OF_MEMORY = ("can't allocate memory", 'not enough memory', 'out of memory')
-
-
-@dataclass
-class Result:
-    """The result for one photo.
-
-    Attributes:
-        source (Source): The input.
-        photo (Photo, optional): The photo as read.
-        enhanced (np.ndarray, optional): float32 (H, W, 3), RGB, 0..255, not rounded.
-        pictures (dict[str, np.ndarray]): 'side_by_side', 'semantic_map': further pictures that were requested, uint8.
-        path (Path, optional): Where the result was written.
-        error (Exception, optional): Why there is no result.
-    """
-    source: Source
-    photo: Photo | None = None
-    enhanced: np.ndarray | None = None
-    pictures: dict[str, np.ndarray] = field(default_factory=dict)
-    path: Path | None = None
-    error: Exception | None = None
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """The pixels of a photo that has been read: uint8 (H, W, 3), RGB."""
-        assert self.photo is not None
-        return self.photo.pixels
-
-    @property
-    def prediction(self) -> np.ndarray | None:
-        """The enhanced photo, uint8 (H, W, 3), RGB; None if it failed."""
-        return None if self.enhanced is None else to_uint8(self.enhanced)
-
-    @property
-    def reason(self) -> str | None:
-        """Why there is no result, in one line that names the photo."""
-        if self.error is None:
-            return None
-        text = ' '.join(str(self.error).split()) or type(self.error).__name__
-        return text if self.source.name in text else f'{self.source.name}: {text}'
 
 
 class SKFInferencer(BaseInferencer):
@@ -403,14 +363,8 @@ class SKFInferencer(BaseInferencer):
 
     def postprocess(self, preds: Result, folder: ResultFolder | None = None, bits: int = 8, **kwargs: Any) -> None:
         """Writes a result and its further pictures, if there is a folder for them."""
-        if folder is None or preds.photo is None or preds.enhanced is None:
-            return
-        pixels: np.ndarray = to_uint8(preds.enhanced)
-        if bits == 16:
-            pixels = np.clip(np.rint(preds.enhanced * 257), 0, 65535).astype(np.uint16)
-        preds.path = folder.write(preds.source, pixels, preds.photo)
-        for name, picture in preds.pictures.items():
-            folder.write(preds.source, picture, Photo(picture, format=preds.photo.format), below=name)
+        if folder is not None:
+            folder.write_result(preds, bits)
 
     @staticmethod
     def find_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Enhance = Callable[[np.ndarray], np.ndarray]
 
-#: Extensions of the files that count as videos.
-VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
 # Output formats: the encoder and its options, close to visually lossless.
 H264 = ('libx264', dict(crf='18'))
 VP9 = ('libvpx-vp9', {'crf': '24', 'b': '0', 'row-mt': '1', 'cpu-used': '4'})

@@ -11,9 +11,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from mmskf.export import is_exported
+
 if TYPE_CHECKING:
-    from mmskf.apis import Result, SKFInferencer
-    from mmskf.apis.photos import Source
+    from mmskf.apis import SKFInferencer
+    from mmskf.utils.photos import Result, Source
 
 DESCRIPTION = '''Makes dark photos bright. Give photos, folders of photos (all folders in them are searched, too), or patterns
 such as "Photos/*.jpg"; the results go into the folder OUT, under the same names and in the same folders, in the same format,
@@ -58,7 +60,8 @@ def add_parser(commands: Any) -> None:
                       help='strength of the enhancement, from 0 (unchanged photo) to 1 (fully enhanced) (default: 1)')
     look.add_argument('--class-strength', nargs='+', type=class_strength, default=[], metavar='CLASS=0..1',
                       help='another strength for parts of the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
-    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them)')
+    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them), or a '
+                                      'FILE.onnx of "mmskf export"')
     look.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
 
     look.add_argument('--smooth', type=float, default=0., metavar='SECONDS',
@@ -91,15 +94,62 @@ def add_parser(commands: Any) -> None:
     report.add_argument('--quiet', action='store_true', help='no progress bar')
 
 
+def default_model() -> str:
+    """The model if none is given."""
+    from mmskf.apis import DEFAULT_MODEL
+    return DEFAULT_MODEL
+
+
+def results_of_model(args: argparse.Namespace, sources: Sequence['Source'], photos: Sequence['Source'],
+                     videos: Sequence['Source'], pixel_limit: int | None) -> Iterator['Result']:
+    """The results of a model with its config and weights."""
+    from mmskf.apis import SKFInferencer
+
+    if args.model is None and args.weights is None:
+        print(f'mmskf: the model is {default_model()}, which needs no weights. Trained models do better: see mmskf list',
+              file=sys.stderr)
+    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, pixel_limit, args.bank,
+                               require_weights=True)
+    results = enhance_videos(inferencer, sources, videos, args) if videos else iter(())
+    if photos:
+        found = inferencer.stream(
+            photos, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
+            class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
+        results = chain(with_progress(found, photos, args), results)
+    return results
+
+
+def results_of_exported(args: argparse.Namespace, photos: Sequence['Source'], pixel_limit: int | None) -> Iterator['Result']:
+    """The results of an exported model.
+
+    Raises:
+        ValueError: If an option is set that needs the model itself.
+    """
+    from mmskf.export.runtime import ExportedModel
+
+    names = ('weights', 'class_strength', 'semantic_map', 'amp', 'max_pixels', 'bank')
+    refused = [f'--{name.replace("_", "-")}' for name in names if getattr(args, name)]
+    if refused or args.batch_size != 1:
+        raise ValueError(f'{", ".join(refused) or "--batch-size"}: not for an exported model ({args.model}): give the name '
+                         'of the model instead, or leave this out')
+    model = ExportedModel(args.model, args.device or 'cpu')
+    found = model.stream(photos, args.out, args.format, args.bits, args.strength, args.side_by_side, pixel_limit)
+    return with_progress(found, photos, args)
+
+
+def with_progress(found: Iterator['Result'], photos: Sequence['Source'], args: argparse.Namespace) -> Iterator['Result']:
+    """The same results, with a progress bar if there are several photos."""
+    return iter(track(found, 'Enhancing', len(photos), console=Console(stderr=True), disable=args.quiet or len(photos) < 2))
+
+
 def run(args: argparse.Namespace) -> int:
     """Enhances; returns the exit code."""
-    from mmskf.apis import DEFAULT_MODEL, SKFInferencer
-    from mmskf.apis.photos import find_photos
     from mmskf.utils.image_file import PIXEL_LIMIT
     from mmskf.utils.image_folder import printable
+    from mmskf.utils.photos import find_photos
 
     sources, notes = find_photos(args.inputs, args.out)
-    photos, videos = split(sources)
+    photos, videos = split(sources, is_exported(args.model))
     for note in notes:
         print(f'mmskf: {note}', file=sys.stderr)
     if all(source.error is not None for source in sources):
@@ -110,15 +160,8 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
         return 2
     limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
-    inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, limit, args.bank,
-                               require_weights=True)
-    results: Iterator[Result] = enhance_videos(inferencer, sources, videos, args) if videos else iter(())
-    if photos:
-        found = inferencer.stream(
-            photos, args.out, batch_size=args.batch_size, format=args.format, bits=args.bits, strength=args.strength,
-            class_strength=dict(args.class_strength), side_by_side=args.side_by_side, semantic_map=args.semantic_map)
-        results = chain(track(found, 'Enhancing', len(photos), console=Console(stderr=True),
-                              disable=args.quiet or len(photos) < 2), results)
+    exported = is_exported(args.model)
+    results = results_of_exported(args, photos, limit) if exported else results_of_model(args, sources, photos, videos, limit)
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
     stopped = False
@@ -134,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     for _, reason in failed:
         print(f'mmskf: failed: {printable(reason)}', file=sys.stderr)
     if args.json:
-        print(json.dumps(report(args.model or DEFAULT_MODEL, args.out, done, failed)))
+        print(json.dumps(report(args.model or default_model(), args.out, done, failed)))
     else:
         kinds = ' and '.join(['photos'] * bool(photos) + ['videos'] * bool(videos))
         print(f'{len(done)} of {len(sources)} {kinds} enhanced: {printable(args.out)}'
@@ -142,17 +185,17 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def split(sources: Sequence['Source']) -> tuple[list['Source'], list['Source']]:
-    """The photos and the videos. Without PyAV videos fail like photos that cannot be read."""
-    from mmskf.apis.video import import_pyav
-
+def split(sources: Sequence['Source'], exported: bool) -> tuple[list['Source'], list['Source']]:
+    """The photos and the videos. Where these cannot be enhanced, they fail like photos that cannot be read."""
     videos = [source for source in sources if source.is_video]
-    if videos:
+    for video in videos:
         try:
+            if exported:
+                raise ValueError(f'{video.name} is a video, which an exported model does not enhance: give the name of the model')
+            from mmskf.apis.video import import_pyav
             import_pyav()
-        except ImportError as error:
-            for source in videos:
-                source.error = error
+        except (ImportError, ValueError) as error:
+            video.error = error
     return [source for source in sources if not source.is_video], [source for source in sources if source.is_video]
 
 
@@ -164,10 +207,10 @@ def enhance_videos(inferencer: 'SKFInferencer', sources: Sequence['Source'], vid
         FileExistsError, OSError, ValueError: Before anything is done, if the call is wrong.
     """
     from mmskf.apis import Result, enhance_video, video_suffix
-    from mmskf.apis.photos import unused
     from mmskf.apis.video import GainSmoother
     from mmskf.utils.files import check_destination
     from mmskf.utils.image_folder import Originals
+    from mmskf.utils.photos import unused
 
     options: dict[str, Any] = dict(strength=args.strength, class_strength=dict(args.class_strength))
     inferencer.check_options(**options)

@@ -4,15 +4,17 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TextIO
 
-from mmengine.logging import MMLogger
-
+from mmskf.export import is_exported
 from mmskf.utils.errors import INTERRUPTED, OF_CALL, OF_EXECUTION, WRONG_CALL, show_error
 from mmskf.version import __version__
 
-from . import enhance, info, list_models, score
+from . import enhance, export, info, list_models, score
 
+LIGHT = ('this installation has no PyTorch and OpenMMLab, and only runs exported models (mmskf enhance --model FILE.onnx); for '
+         'everything else install mmskf with its requirements: docs/install.md')
 DESCRIPTION = 'Makes dark photos bright.'
 EXAMPLES = '''examples:
   mmskf enhance night.jpg -o bright              one photo; the result is bright/night.jpg
@@ -20,6 +22,7 @@ EXAMPLES = '''examples:
   mmskf enhance Photos -o bright --strength 0.7  a milder result
   mmskf list                                     the available models
   mmskf score bright                             how natural the results look, as a number
+  mmskf export drbn_lol -o drbn.onnx             a model as a file for onnxruntime
 
 "mmskf enhance --help" explains all settings. Your photos themselves are never changed.
 The exit code is 0 if everything succeeded, 1 if some photos failed (they are listed), 2 if there was nothing to do
@@ -32,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--version', action='version', version=f'mmskf {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for module in (enhance, list_models, info, score):
+    for module in (enhance, list_models, info, score, export):
         module.add_parser(commands)
     return parser
 
@@ -49,7 +52,11 @@ def main(args: list[str] | None = None) -> int:
     parsed = build_parser().parse_args(args)
     run: Callable[[argparse.Namespace], int] = parsed.run
     show_warning = warnings.showwarning
-    handlers = _log_to_stderr()
+    exported = is_exported(getattr(parsed, 'model', None))  # it is run without MMEngine
+    if not exported and find_spec('mmengine') is None:
+        print(f'mmskf: {LIGHT}', file=sys.stderr)
+        return WRONG_CALL
+    handlers = [] if exported else _log_to_stderr()
     warnings.showwarning = _say_warning
     try:
         return run(parsed)
@@ -75,6 +82,7 @@ def _say_warning(message: Warning | str, category: type[Warning], filename: str,
 
 def _log_to_stderr() -> list[tuple]:
     """Sends log messages, which are for people, where they do not mix with results. Returns the previous settings."""
+    from mmengine.logging import MMLogger
     logger = MMLogger.get_current_instance()
     handlers = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
     before = [(handler, handler.stream, handler.formatter) for handler in handlers]

@@ -34,7 +34,7 @@ def pairs(images: str, references: str | None) -> tuple[list[tuple[Path, Path | 
     Raises:
         FileNotFoundError: If there is no image, or no such file.
     """
-    from mmskf.apis.photos import find_photos
+    from mmskf.utils.photos import find_photos
 
     def by_name(path: str) -> dict[str, Path]:
         sources, _ = find_photos(path)

@@ -26,6 +26,8 @@ class EnhancementNet(BaseModule):
         max_pixels (int, optional): Largest photo, in pixels, that it enhances at once, with a knowledge bank, in about 2 GB;
             larger ones are enhanced in tiles (:func:`~mmskf.models.whole_image.enhance_in_tiles`). None: no limit. Defaults to
             1,000,000.
+        export_obstacle (str, optional): Why the network cannot be exported (:mod:`mmskf.export`), for the error. Defaults to
+            None: it can.
         context (int): Distance, in pixels, from which the border of a tile affects the result: that much of a tile is discarded.
             Defaults to 48.
 
@@ -42,6 +44,7 @@ class EnhancementNet(BaseModule):
     test_uses_gt: bool = False
     max_pixels: int | None = 1_000_000
     context: int = 48
+    export_obstacle: str | None = None
 
     def __init__(self, init_cfg: dict | None = None):
         super().__init__(init_cfg)

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from mmengine.fileio import LocalBackend
-
 #: Suffix of a file that is being written; leftovers of a killed process are removed by the next one.
 PART = '.mmskf-part'
 _numbers = itertools.count()
@@ -92,17 +90,3 @@ def remove_parts(folder: str | Path) -> None:
     """Removes the unfinished files of killed processes; no process may be writing there now."""
     for part in Path(folder).glob(f'.*{PART}'):
         part.unlink(missing_ok=True)
-
-
-class AtomicLocalBackend(LocalBackend):
-    """mmengine's local file backend, by which it and mmcv write checkpoints, pictures and dumps: completely or not at all."""
-
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Writes bytes, see :func:`atomic_open`."""
-        with atomic_open(filepath) as file:
-            file.write(obj)
-
-    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
-        """Writes text, see :func:`atomic_open`."""
-        with atomic_open(filepath, 'w', encoding=encoding) as file:
-            file.write(obj)

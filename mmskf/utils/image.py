@@ -3,9 +3,14 @@
 Inside the models an image is a tensor (N, 3, H, W), RGB in [0, 1]. mmagic passes tensors (3, H, W), BGR in 0..255, to metrics,
 hooks and visualizers; files, users' arrays and metrics use arrays (H, W, 3), RGB in 0..255.
 """
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:  # exported models are run without PyTorch
+    from torch import Tensor
 
 LOG_OFFSET = 1e-3
 FLOAT_SLACK = 1e-3  # Rounding and resizing may exceed [0, 1] by this much.
@@ -20,7 +25,7 @@ def to_float_rgb(image: Tensor) -> np.ndarray:
     Returns:
         np.ndarray: (H, W, 3), RGB, float32.
     """
-    return image.detach().to('cpu', torch.float32).numpy().transpose(1, 2, 0)[..., ::-1]
+    return image.detach().cpu().float().numpy().transpose(1, 2, 0)[..., ::-1]
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:
@@ -111,4 +116,4 @@ def to_mmagic(images: Tensor) -> Tensor:
 
 def log_image(image: Tensor) -> Tensor:
     """An image in [0, 1] in the log domain, as LLFlow and its knowledge bank see it: log(max(x + 1e-3, 1e-3))."""
-    return torch.log((image + LOG_OFFSET).clamp(min=LOG_OFFSET))
+    return (image + LOG_OFFSET).clamp(min=LOG_OFFSET).log()

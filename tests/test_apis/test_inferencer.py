@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from mmskf.apis import DEFAULT_MODEL, SKFInferencer, init_model
-from mmskf.apis.photos import ResultFolder, Source
 from mmskf.structures import SemanticPrior
 from mmskf.utils.image import linear_to_srgb, srgb_to_linear
+from mmskf.utils.photos import ResultFolder, Source
 
 
 @pytest.fixture(scope='module')

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
+from torch import Tensor
 
 from mmskf.registry import TRANSFORMS
 
@@ -29,3 +30,9 @@ class StretchRange(BaseTransform):
             # The authors' minimum range, a thousandth, keeps a black image black.
             results[key] = (image - image.min()) / max(np.ptp(image), 0.255) * np.float32(255)
         return results
+
+    @staticmethod
+    def of_tensor(image: Tensor) -> Tensor:
+        """The same for images (N, 3, H, W) in [0, 1], as an exported model needs it."""
+        low, high = image.amin(dim=(1, 2, 3), keepdim=True), image.amax(dim=(1, 2, 3), keepdim=True)
+        return (image - low) / (high - low).clamp(min=1e-3)

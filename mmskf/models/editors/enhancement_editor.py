@@ -1,7 +1,6 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
 from mmengine.runner.checkpoint import get_state_dict
@@ -23,13 +22,16 @@ def full_size(outputs: Outputs) -> Tensor:
 
 
 def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
-    """Pads (N, C, H, W) at the right and bottom to multiples of ``divisor``, by reflection if the image is large enough."""
-    for axis in (-1, -2):
+    """Pads (N, C, H, W) at the right and bottom to multiples of ``divisor``, by reflection if the image is large enough.
+
+    There is no branch on the size, so that an exported network pads images of any size.
+    """
+    for axis in (-1, -2) if divisor > 1 else ():
         size = image.shape[axis]
-        missing = -size % divisor
-        if missing:
-            padding = (0, missing, 0, 0) if axis == -1 else (0, 0, 0, missing)
-            image = F.pad(image, padding, 'reflect' if missing < size else 'replicate')
+        index = torch.arange((size + divisor - 1) // divisor * divisor, device=image.device)
+        mirrored = torch.minimum(index, 2 * (size - 1) - index)
+        edge = torch.minimum(index, index.new_tensor(0) + (size - 1))
+        image = image.index_select(axis, torch.where(mirrored[-1] < 0, edge, mirrored))
     return image
 
 

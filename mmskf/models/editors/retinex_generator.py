@@ -58,6 +58,8 @@ class RetinexGenerator(EnhancementNet):
     def __init__(self, denoise: float | None = None, init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.denoise = denoise
+        if denoise is not None:
+            self.export_obstacle = 'scikit-image denoises its reflectance, not PyTorch: set generator.denoise=None'
 
     def forward(self,
                 inputs: Tensor,

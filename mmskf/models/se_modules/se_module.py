@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torchvision.models.convnext import LayerNorm2d
 
+from mmskf.models.resize import resize_nearest
 from mmskf.models.whole_image import whole_image
 from mmskf.registry import MODELS
 
@@ -153,7 +154,7 @@ class SEModule(BaseModule):
         self._check('image', image, self.channels)
         self._check('semantic', semantic, self.semantic_channels)
         # Embedding and norm are pixelwise, so they commute with the nearest resize and are cheaper before it.
-        semantic = F.interpolate(self.norm1(self.embed(semantic)), size=image.shape[-2:])
+        semantic = resize_nearest(self.norm1(self.embed(semantic)), image.shape[-2:])
         image = self.norm1(self.reduce(image))
         image = image + self.attn(image, semantic)
         ffn_inputs = (image, semantic) if self.ffn_uses_semantic else (image, )

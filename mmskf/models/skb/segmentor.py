@@ -9,7 +9,10 @@ from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.models.utils import Upsample
 from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 # Other OpenMMLab packages that parts of mmsegmentation import, and the requirement that pip installs them by.
 COMPANIONS = dict(mmdet='mmdet>=3.3,<3.4', mmpretrain='mmpretrain>=1.2,<1.3')
@@ -42,7 +45,26 @@ def build_segmentor(config: str | None, changes: dict | None) -> BaseSegmentor:
                          'made: set skb.model.decode_head.out_channels=2')
     for module in segmentor.modules():
         module.init_cfg = None
+        for name, child in module.named_children():
+            if isinstance(child, Upsample) and isinstance(child.scale_factor, float) and child.scale_factor.is_integer():
+                setattr(module, name, IntegerUpsample(int(child.scale_factor), child.mode, child.align_corners))
     return segmentor
+
+
+class IntegerUpsample(nn.Module):
+    """mmsegmentation's ``Upsample`` for whole factors; that one computes its size with floats, which cannot be exported.
+
+    Shape:
+        (N, C, H, W) -> (N, C, factor * H, factor * W)
+    """
+
+    def __init__(self, factor: int, mode: str, align_corners: bool | None):
+        super().__init__()
+        self.factor, self.mode, self.align_corners = factor, mode, align_corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = [self.factor * side for side in x.shape[-2:]]
+        return F.interpolate(x, size, mode=self.mode, align_corners=self.align_corners)
 
 
 def _read_config(config: str | None, changes: dict | None) -> dict:

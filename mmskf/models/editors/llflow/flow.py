@@ -13,6 +13,8 @@ from mmengine import dist
 from mmengine.model import BaseModule, ModuleDict, ModuleList
 from torch import Tensor, nn
 
+from mmskf.utils.exporting import is_exporting
+
 # Condition numbers, as products of Frobenius norms. They tell how much float32 rounding errors grow: a round trip through one
 # matrix of 48 channels changes a latent image by 2e-4 at the first limit and by 0.2 at the second.
 WARN_CONDITION = 1e4
@@ -103,7 +105,8 @@ class InvertibleConv1x1(BaseModule):
         if self.training or torch.is_grad_enabled():
             return self._invert()
         # Compared by value: averaged weights are copied in place through `.data`, which does not bump the version counter.
-        if self._cache is None or not torch.equal(self.weight, self._cache[0]):
+        # An export follows a first run, which has filled the cache.
+        if self._cache is None or not (is_exporting() or torch.equal(self.weight, self._cache[0])):
             with torch.inference_mode(False), torch.no_grad():
                 self._cache = self.weight.detach().clone(), self._invert()
         return self._cache[1]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
+from mmskf.utils.exporting import is_exporting
 from mmskf.utils.image import log_image, to_mmagic
 
 from ..enhancement_editor import Outputs, check_finite, pad_to_multiple
@@ -84,7 +85,7 @@ class LLFlowEditor(SKFEditor):
         if inputs.shape[1] != self.input_channels:
             raise ValueError(f'LLFlow was given {inputs.shape[1]} channels, expected 6, the image and its equalized version: put '
                              'dict(type="AppendEqualized") after LoadImage in the pipeline')
-        if not self.training:
+        if not self.training and not is_exporting():
             self.check_finite(inputs)
         return torch.cat([log_image(inputs[:, :3]), inputs[:, 3:]], dim=1)
 

@@ -2,9 +2,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import Tensor, nn
 
+from mmskf.models.resize import resize_nearest
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
 from mmskf.structures import Prior, Relighting, SemanticPrior
@@ -12,6 +12,22 @@ from mmskf.structures import Prior, Relighting, SemanticPrior
 from ..retinex_generator import RetinexGenerator, start_as_tensorflow
 
 PaddingMode = Literal['zeros', 'reflect', 'replicate', 'circular']
+
+
+class HalvingConv2d(nn.Conv2d):
+    """A 3x3 convolution of stride 2 with TensorFlow's SAME padding, which pads an even side only at its end.
+
+    Unlike PyTorch's; otherwise the grid is off by one pixel.
+
+    Shape:
+        (N, channels, H, W) -> (N, channels, ceil(H / 2), ceil(W / 2))
+    """
+
+    def __init__(self, channels: int):
+        super().__init__(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.pad(x, (x.shape[-1] % 2, 1, x.shape[-2] % 2, 1)))
 
 
 class DecomNet(nn.Module):
@@ -59,8 +75,8 @@ class RelightNet(nn.Module):
             return nn.Conv2d(inputs, outputs, kernel, padding=padding, padding_mode=padding_mode)
 
         def down() -> nn.Conv2d:
-            if form == 'tf':  # Pads an even side only at its end, unlike PyTorch; otherwise the grid is off by one pixel.
-                return Conv2dAdaptivePadding(64, 64, 3, stride=2)
+            if form == 'tf':
+                return HalvingConv2d(64)
             return nn.Conv2d(64, 64, 3, stride=2, padding=1, padding_mode=padding_mode)
 
         # The port pads the input of the 1x1 convolution but not that of the last one.
@@ -80,12 +96,12 @@ class RelightNet(nn.Module):
             x = F.relu(down(x))
         features = []
         for i, (up, skip) in enumerate(zip(self.ups, reversed(skips))):
-            x = F.interpolate(x, size=skip.shape[-2:])
+            x = resize_nearest(x, skip.shape[-2:])
             x = F.relu(up(torch.cat([x, skip], dim=1))) if self.concat else F.relu(up(x)) + skip
             x = self.se(i, x, prior)
             features.append(x)
         size = reflectance.shape[-2:]
-        return self.head(self.fusion(torch.cat([F.interpolate(feature, size=size) for feature in features], dim=1)))
+        return self.head(self.fusion(torch.cat([resize_nearest(feature, size) for feature in features], dim=1)))
 
 
 @MODELS.register_module()

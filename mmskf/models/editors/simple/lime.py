@@ -145,6 +145,7 @@ class LIME(EnhancementNet):
     Raises:
         ValueError: If an option is unknown, or a number out of range.
     """
+    export_obstacle = 'scipy solves its equations, not PyTorch'
 
     def __init__(self,
                  solver: str = 'sped_up',

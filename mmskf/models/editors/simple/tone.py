@@ -70,6 +70,7 @@ class CLAHE(EnhancementNet):
         ValueError: If a number is not positive.
     """
     max_pixels = None  # Its tiles are parts of the whole image.
+    export_obstacle = 'OpenCV computes it, not PyTorch'
 
     def __init__(self, clip_limit: float = 8., tiles: int = 8, init_cfg: dict | None = None):
         super().__init__(init_cfg)

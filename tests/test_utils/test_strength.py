@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mmskf.apis.strength import blend, strength_map
 from mmskf.utils.image import linear_to_srgb, srgb_to_linear
+from mmskf.utils.strength import blend, strength_map
 
 
 def test_blend_is_linear_in_light():

@@ -1,16 +1,17 @@
-"""Inputs of the inferencer, and where its results go."""
+"""The photos to be enhanced, and where the results go."""
 import glob
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mmskf.utils.files import check_destination
-from mmskf.utils.image_file import (
+from .files import check_destination
+from .image import to_uint8
+from .image_file import (
     ALIASES,
     DEEP_FORMATS,
     OUTPUT_FORMATS,
@@ -23,10 +24,10 @@ from mmskf.utils.image_file import (
     result_name,
     write_photo,
 )
-from mmskf.utils.image_folder import Originals, describe_skipped, list_images, printable
+from .image_folder import Originals, describe_skipped, list_images, printable
 
-from .video import VIDEO_EXTENSIONS
-
+#: Extensions of the files that count as videos.
+VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
 COMMON_FORMATS = 'JPEG, PNG, TIFF, WebP, AVIF...'
 
 
@@ -64,6 +65,45 @@ class Source:
 
 
 PhotoInput = str | Path | np.ndarray | Source
+
+
+@dataclass
+class Result:
+    """The result for one photo.
+
+    Attributes:
+        source (Source): The input.
+        photo (Photo, optional): The photo as read.
+        enhanced (np.ndarray, optional): float32 (H, W, 3), RGB, 0..255, not rounded.
+        pictures (dict[str, np.ndarray]): 'side_by_side', 'semantic_map': further pictures that were requested, uint8.
+        path (Path, optional): Where the result was written.
+        error (Exception, optional): Why there is no result.
+    """
+    source: Source
+    photo: Photo | None = None
+    enhanced: np.ndarray | None = None
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+    path: Path | None = None
+    error: Exception | None = None
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The pixels of a photo that has been read: uint8 (H, W, 3), RGB."""
+        assert self.photo is not None
+        return self.photo.pixels
+
+    @property
+    def prediction(self) -> np.ndarray | None:
+        """The enhanced photo, uint8 (H, W, 3), RGB; None if it failed."""
+        return None if self.enhanced is None else to_uint8(self.enhanced)
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no result, in one line that names the photo."""
+        if self.error is None:
+            return None
+        text = ' '.join(str(self.error).split()) or type(self.error).__name__
+        return text if self.source.name in text else f'{self.source.name}: {text}'
 
 
 def find_photos(inputs: PhotoInput | Sequence[PhotoInput], out_dir: str | Path | None = None
@@ -195,6 +235,25 @@ class ResultFolder:
         self._originals.check(path)
         write_photo(path, pixels, photo, kind)
         return path
+
+    def write_result(self, result: Result, bits: int = 8) -> None:
+        """Writes a result with its further pictures, and notes its path.
+
+        Args:
+            result (Result): An enhanced photo.
+            bits (int): 8 or 16 per channel. Defaults to 8.
+
+        Raises:
+            FileExistsError, OSError, ValueError: As :meth:`write`.
+        """
+        if result.photo is None or result.enhanced is None:
+            return
+        pixels: np.ndarray = to_uint8(result.enhanced)
+        if bits == 16:
+            pixels = np.clip(np.rint(result.enhanced * 257), 0, 65535).astype(np.uint16)
+        result.path = self.write(result.source, pixels, result.photo)
+        for name, picture in result.pictures.items():
+            self.write(result.source, picture, Photo(picture, format=result.photo.format), below=name)
 
 
 def _format_by_name(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from mmskf.utils.image import linear_to_srgb, srgb_to_linear
+from .image import linear_to_srgb, srgb_to_linear
 
 ROWS = 128  # blended at a time: intermediate results take many times the memory of the image
 LINEAR = srgb_to_linear(np.arange(256, dtype=np.float32) / 255).astype(np.float32)

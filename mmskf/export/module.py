@@ -1,0 +1,90 @@
+"""A model as one module from a plain RGB image to the enhanced image, which PyTorch can export."""
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmskf.models.editors.enhancement_editor import EnhancementEditor, full_size, pad_to_multiple
+from mmskf.models.se_modules import SEModuleList
+from mmskf.structures import Prior, SemanticPrior
+
+#: Height and width of the image that a model is traced with: odd, so that all padding is in the graph.
+TRACED_SIZE = (75, 109)
+
+
+class ImageEnhancementModule(nn.Module):
+    """Everything that an editor does in testing with one image: prepare, pad, segment, enhance, crop and clamp.
+
+    Args:
+        editor (EnhancementEditor): The model, in eval mode.
+        steps (Sequence[callable]): What its test pipeline computes from the pixels, image -> image with more channels.
+        given_prior (bool): Whether the prior is an input instead of being computed by the model's knowledge bank.
+
+    Shape:
+        image (1, 3, H, W), RGB in [0, 1]; prior, if it is given: name -> (1, C, h, w), for the names of :func:`prior_sources`
+        -> (1, 3, H, W), RGB in [0, 1]
+    """
+
+    def __init__(self, editor: EnhancementEditor, steps: list[Any], given_prior: bool = False):
+        super().__init__()
+        self.generator = editor.generator
+        bank = None if given_prior else getattr(editor, 'skb', None)
+        # The bank hides its network from its owner, but here its weights are part of what is exported.
+        self.bank = bank and bank.network
+        self.steps = steps
+        self._editor = (editor, )  # not a submodule: losses and discriminators are not exported
+
+    @property
+    def editor(self) -> EnhancementEditor:
+        """The model."""
+        return self._editor[0]
+
+    def forward(self, image: Tensor, prior: dict[str, Tensor] | None = None) -> Tensor:
+        editor, inputs = self.editor, image
+        for step in self.steps:
+            inputs = step(inputs)
+        inputs = pad_to_multiple(inputs, editor.size_divisor)
+        known: Prior = editor.test_prior(inputs) if prior is None else given(prior)
+        enhanced = full_size(editor.generate(inputs, known)).clamp(0, 1)
+        # Not by slices: whether these are contiguous depends on the size, which would become a condition of the program.
+        for axis in (-2, -1):
+            enhanced = enhanced.index_select(axis, torch.arange(image.shape[axis], device=image.device))
+        return enhanced
+
+
+def given(maps: dict[str, Tensor]) -> SemanticPrior:
+    """The prior with maps named as by :func:`prior_sources`; others are missing."""
+    indices = [int(name.removeprefix('feature_')) for name in maps if name != 'logits']
+    features: list[Any] = [maps.get(f'feature_{index}') for index in range(max(indices, default=-1) + 1)]
+    return SemanticPrior(features, maps.get('logits'))
+
+
+def prior_sources(editor: EnhancementEditor) -> dict[str, int]:
+    """The maps of a prior that the SE modules of a model read: 'feature_0' (the finest)... or 'logits' -> channels."""
+    found = {source if source == 'logits' else f'feature_{source}': module.semantic_channels
+             for modules in editor.generator.modules() if isinstance(modules, SEModuleList)
+             for source, module in zip(modules.sources, modules)}
+    return dict(sorted(found.items()))
+
+
+def pipeline_steps(editor: EnhancementEditor) -> Iterator[Any]:
+    """What the test pipeline of a model's config computes from the pixels, as functions of tensors.
+
+    Raises:
+        ValueError: If a step of the pipeline has no such form; names it.
+    """
+    from mmcv.transforms import Compose
+    from mmengine.registry import DefaultScope
+
+    from mmskf.apis.config import first_test_dataloader
+    from mmskf.datasets import without_ground_truth
+
+    with DefaultScope.overwrite_default_scope('mmskf'):
+        steps = Compose(without_ground_truth(first_test_dataloader(editor.cfg).dataset.pipeline)).transforms
+    for step in steps:
+        if hasattr(step, 'of_tensor'):
+            yield step.of_tensor
+        elif type(step).__name__ not in ('LoadImage', 'PackInputs'):
+            raise ValueError(f'the step {type(step).__name__} of its test pipeline has no method of_tensor, which computes the '
+                             'same from a tensor')

@@ -1,0 +1,167 @@
+"""Runs exported models on photos by onnxruntime, without PyTorch and OpenMMLab.
+
+It needs numpy, Pillow, OpenCV, tifffile and onnxruntime only (requirements/light.txt; docs/export.md).
+"""
+import json
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmskf.utils.image import to_uint8
+from mmskf.utils.image_file import PIXEL_LIMIT
+from mmskf.utils.photos import PhotoInput, Result, ResultFolder, Source, find_photos
+from mmskf.utils.pictures import side_by_side
+from mmskf.utils.strength import blend, check_strength
+
+from . import ONNX
+
+#: The key of mmskf's own data in the metadata of an ONNX file; its value is JSON.
+METADATA_KEY = 'mmskf'
+PROVIDERS = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')
+
+
+class ExportedModel:
+    """An ONNX file written by ``mmskf export``, as a function from photo to enhanced photo.
+
+    Padding, the knowledge bank and everything else that the method computes from the photo are in the file; what remains for
+    this class is 8 bits to [0, 1] and the layout of the axes.
+
+    Args:
+        path (str | Path): The file.
+        device (str): 'cpu', or 'cuda' with the package onnxruntime-gpu. Defaults to 'cpu'.
+        threads (int): Threads for the computation. Defaults to 0: as many as there are cores.
+
+    Attributes:
+        metadata (dict): 'model': its name; 'version': that of mmskf; 'prior': the names of the maps of the prior, if that is an
+            input; 'dtype': 'float32', 'float16' or 'int8'.
+
+    Shape:
+        uint8 (H, W, 3), RGB -> float32 (H, W, 3), RGB, 0..255, not rounded
+
+    Examples:
+        >>> enhance = ExportedModel('drbn.onnx')
+        >>> bright = enhance(np.asarray(Image.open('dark.jpg').convert('RGB'))).round().astype(np.uint8)
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If onnxruntime is not installed.
+        ValueError: If the file is no ONNX file of mmskf, or the device is unknown.
+    """
+
+    def __init__(self, path: str | Path, device: str = 'cpu', threads: int = 0):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'There is no exported model {path}: "mmskf export MODEL -o {path}" writes one')
+        if Path(path).suffix.lower() != ONNX:
+            raise ValueError(f'{path} is a program of PyTorch, for torch.export.load: export the model to a file {ONNX} to '
+                             'enhance photos with it')
+        if device not in PROVIDERS:
+            raise ValueError(f'device={device!r}: an exported model runs on {" or ".join(PROVIDERS)}')
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise ImportError(f'{path} needs the package onnxruntime ({error}): pip install onnxruntime') from error
+        if PROVIDERS[device] not in onnxruntime.get_available_providers():
+            raise ValueError(f'device={device!r}: the installed onnxruntime has no {PROVIDERS[device]}: pip install '
+                             'onnxruntime-gpu')
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors only; its warnings are about its own optimizations
+        try:
+            self.session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
+        except Exception as error:  # each kind of damage has its own
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'{path} cannot be read as an ONNX model ({reason}): export it again') from error
+        known = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        if known is None:
+            raise ValueError(f'{path} was not written by "mmskf export": its inputs and outputs are unknown')
+        self.path = Path(path)
+        self.metadata: dict[str, Any] = json.loads(known)
+
+    def __call__(self, image: np.ndarray, prior: dict[str, np.ndarray] | None = None) -> np.ndarray:
+        """Enhances a photo.
+
+        Args:
+            image (np.ndarray): uint8 (H, W, 3), RGB.
+            prior (dict[str, np.ndarray], optional): The maps (C, h, w), float32, that ``metadata['prior']`` names, for a file
+                without a knowledge bank. Defaults to None.
+
+        Raises:
+            FloatingPointError: If the result is not finite.
+            MemoryError: If the memory is not enough.
+            ValueError: If the prior is missing.
+        """
+        lacking = [name for name in self.metadata['prior'] if name not in (prior or {})]
+        if lacking:
+            raise ValueError(f'{self.path} was exported without its knowledge bank, and needs the maps {", ".join(lacking)} of a '
+                             'prior for each photo: export it without --given-prior')
+        feed = {'image': np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)}
+        feed.update({name: np.asarray(prior[name], np.float32)[None] for name in self.metadata['prior'] if prior})
+        try:
+            enhanced, = self.session.run(None, feed)
+        except Exception as error:
+            height, width = image.shape[:2]
+            raise MemoryError(f'{self.path} does not run on {width}x{height} pixels, probably since the memory is not enough: '
+                              f'give a smaller photo ({" ".join(str(error).split())})') from error
+        if not np.isfinite(enhanced).all():
+            raise FloatingPointError(f'The output of {self.path} is NaN or infinite: its weights are broken, or {self.dtype} is '
+                                     'not enough for it')
+        return np.ascontiguousarray(enhanced[0].transpose(1, 2, 0)) * np.float32(255)
+
+    @property
+    def dtype(self) -> str:
+        """'float32', or how the weights were compressed."""
+        return self.metadata['dtype']
+
+    def stream(self,
+               inputs: PhotoInput | Sequence[PhotoInput],
+               out_dir: str | Path | None = None,
+               format: str | None = None,
+               bits: int = 8,
+               strength: float = 1.,
+               with_original: bool = False,
+               pixel_limit: int | None = PIXEL_LIMIT) -> Iterator[Result]:
+        """Enhances photos one after another, like :meth:`mmskf.apis.SKFInferencer.stream`.
+
+        Args:
+            inputs (str | Path | np.ndarray | Sequence): A file, a folder, a pattern, an array, or several of them.
+            out_dir (str | Path, optional): Also writes each result there. Defaults to None.
+            format (str, optional): Format of the files. Defaults to None: that of the input.
+            bits (int): 16 writes PNG and TIFF with 16 bits per channel. Defaults to 8.
+            strength (float): From 0 (unchanged photo) to 1 (fully enhanced). Defaults to 1.
+            with_original (bool): Whether to make a picture of input and result, side by side. Defaults to False.
+            pixel_limit (int, optional): A file with more pixels is not read. Defaults to 2^28; None: no limit.
+
+        Yields:
+            Result: The result for each photo, in order; ``error`` is set if it failed.
+
+        Raises:
+            FileExistsError: Before anything is done, if a result would replace an input.
+            ValueError: If an option has a value out of range.
+        """
+        check_strength(strength)
+        if bits not in (8, 16):
+            raise ValueError(f'bits={bits!r}: choose 8 or 16')
+        sources, notes = find_photos(inputs, out_dir)
+        folder = None if out_dir is None else ResultFolder(out_dir, sources, format, bits)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+
+        def enhance(source: Source) -> Result:
+            result = Result(source)
+            try:
+                result.photo = source.read(pixel_limit)
+                for note in result.photo.notes:
+                    warnings.warn(note, stacklevel=2)
+                result.enhanced = blend(result.pixels, self(result.pixels), strength)
+                if with_original:
+                    result.pictures['side_by_side'] = side_by_side(result.pixels, to_uint8(result.enhanced))
+                if folder is not None:
+                    folder.write_result(result, bits)
+            except Exception as error:  # Of any kind: the other photos are enhanced, and this one is reported.
+                result.error, result.enhanced = error, None
+            return result
+
+        return map(enhance, sources)
