@@ -1,8 +1,7 @@
 """Fixes that the OpenMMLab stack needs on current PyTorch, numpy and huggingface_hub.
 
-Each fix is one function that says why it exists and does nothing where it is not needed. They are applied when this module is
-imported: by ``mmskf``, together with MMEngine, before any part of mmagic or mmsegmentation. The rest of the package does not
-depend on these details.
+Each fix is one function that says why it exists and does nothing where it is not needed. :func:`apply_all` runs when ``mmskf``
+is imported, before any part of mmagic or mmsegmentation. The rest of the package does not depend on these details.
 """
 import functools
 import importlib
@@ -203,6 +202,3 @@ def apply_all() -> None:
     write_files_whole()
     checkpoint_activations_of_any_input()
     find_own_configs()
-
-
-apply_all()
