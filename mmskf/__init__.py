@@ -19,13 +19,13 @@ class _FixesFinder(MetaPathFinder):
     def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if fullname != 'mmengine':
             return None
-        sys.meta_path.remove(self)
         spec = PathFinder.find_spec(fullname, path)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_fix(module: ModuleType) -> None:
                 execute(module)
+                sys.meta_path.remove(self)  # not earlier: the spec may be wanted only to see whether MMEngine is installed
                 import_module('mmskf.compat')
 
             spec.loader.exec_module = execute_and_fix  # type: ignore[method-assign]
