@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's 
 from mmengine.model import is_model_wrapper
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from mmskf.apis import has_weights, load_weights, use_unpaired
+from mmskf.apis import has_weights, indexed_weights, load_weights, use_unpaired
 from mmskf.apis.cli import add_runner_arguments, runner_config
 from mmskf.engine import Runner
 from mmskf.utils.errors import run_tool
@@ -17,7 +17,7 @@ from mmskf.utils.errors import run_tool
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Test a model')
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('checkpoint', nargs='?', help='path or URL of the weights; methods without weights take none')
+    parser.add_argument('checkpoint', nargs='?', help='path or URL of the weights (default: those in the model index, if any)')
     parser.add_argument('--out', metavar='FILE.csv', help='write the scores of every image to this file')
     parser.add_argument('--show-dir', help='write the enhanced images into this folder')
     parser.add_argument('--tta', action='store_true', help='average every image over its four flips')
@@ -48,8 +48,9 @@ def main(args=None):
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if args.unpaired:
         model.data_preprocessor.data_keys = None  # otherwise it warns about every photo without ground truth
-    if args.checkpoint:
-        load_weights(model, args.checkpoint)
+    checkpoint = args.checkpoint or indexed_weights(cfg)
+    if checkpoint:
+        load_weights(model, checkpoint)
     elif has_weights(model):
         raise ValueError(f'{args.config} was given no weights: its results are random. Give the checkpoint after it')
     runner.test()

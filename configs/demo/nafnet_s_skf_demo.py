@@ -1,6 +1,6 @@
 # Fine-tunes the model that comes with mmskf on pairs of one's own: a minute on two CPU cores.
 _base_ = '../skf/nafnet_s_skf_mixed.py'
-load_from = 'mmskf://pretrained/nafnet_s_skf_mixed.pth'
+load_from = 'mmskf://pretrained/nafnet_s_skf_mixed-07284472.pth'
 
 train_dataloader = dict(
     batch_size=4,

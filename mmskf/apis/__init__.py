@@ -1,8 +1,17 @@
 from mmskf.utils.photos import VIDEO_EXTENSIONS, Result
 
-from .config import config_root, find_config, list_models, load_config, train_dataloader, use_amp, use_unpaired
+from .config import (
+    config_root,
+    find_config,
+    indexed_weights,
+    list_models,
+    load_config,
+    train_dataloader,
+    use_amp,
+    use_unpaired,
+)
 from .image_enhancer import ImageEnhancer
-from .inferencer import DEFAULT_MODEL, SKFInferencer, indexed_weights
+from .inferencer import DEFAULT_MODEL, SKFInferencer
 from .model import has_weights, init_model, load_weights
 from .video import enhance_video, video_suffix
 

@@ -52,6 +52,13 @@ def model_index() -> list[dict]:
     return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
 
 
+def indexed_weights(cfg: Config) -> str | None:
+    """Path or URL of the weights that the index has for a config: those that mmskf ships, for instance."""
+    path = Path(cfg.filename).resolve() if cfg.filename else None
+    root = config_root().parent
+    return next((model.get('Weights') for model in model_index() if (root / model['Config']).resolve() == path), None)
+
+
 def paired_layouts() -> dict[str, ConfigDict]:
     """The paired data sets of ``configs/_base_/datasets.py``: name -> folders, names and counts of 'train' and 'test'."""
     cfg = Config.fromfile(config_root() / '_base_' / 'datasets.py')

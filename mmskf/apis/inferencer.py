@@ -28,11 +28,11 @@ from mmskf.utils.photos import PhotoInput, Result, ResultFolder, Source, find_ph
 from mmskf.utils.pictures import semantic_overlay, side_by_side
 from mmskf.utils.strength import blend, check_strength, strength_map
 
-from .config import find_config, first_test_dataloader, load_config, model_index
+from .config import find_config, first_test_dataloader, indexed_weights, load_config
 from .model import check_device, has_weights, init_model, load_weights
 
-#: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. It needs no weights.
-DEFAULT_MODEL = 'lime'
+#: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. Its weights are in the package.
+DEFAULT_MODEL = 'nafnet_s_skf_mixed'
 #: The knowledge bank that segments photos if the model has none.
 DEFAULT_BANK = 'skb/hrnet_w18s_camvid'
 BANK_PIXELS = 1_000_000  # maximum size at which the bank segments a photo
@@ -99,7 +99,7 @@ class SKFInferencer(BaseInferencer):
         else:
             chosen: Any = DEFAULT_MODEL if model is None else model
             cfg = load_config(chosen)
-            weights = weights or indexed_weights(str(chosen))
+            weights = weights or indexed_weights(cfg)
         super().__init__(cfg, None if weights is None else str(weights), device, scope='mmskf', show_progress=show_progress)
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = 'cpu') -> nn.Module:
@@ -402,12 +402,6 @@ def _naming(result: Result) -> Exception:
     error = RuntimeError(result.reason)
     error.__cause__ = result.error
     return error
-
-
-def indexed_weights(name: str) -> str | None:
-    """The checkpoint of a model in the model index; None if it has none."""
-    weights = [model.get('Weights') for model in model_index() if model['Name'] == name]
-    return weights[0] if weights else None
 
 
 def _name_of(cfg: Config) -> str:

@@ -34,14 +34,15 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Exports; returns the exit code."""
-    from mmskf.apis import has_weights, indexed_weights, init_model
+    from mmskf.apis import has_weights, indexed_weights, init_model, load_config
     from mmskf.export.exporter import check_target, export_model
     from mmskf.utils.image_folder import Originals, printable
 
     check_target(Path(args.out), args.dtype)
-    weights = args.weights or indexed_weights(args.model)
+    cfg = load_config(args.model)
+    weights = args.weights or indexed_weights(cfg)
     Originals([args.weights] if args.weights else []).check(args.out)
-    model: Any = init_model(args.model, weights)
+    model: Any = init_model(cfg, weights)
     if weights is None and has_weights(model):
         warnings.warn(f'{args.model} was given no weights: those in {args.out} are random. Give a checkpoint by --weights',
                       stacklevel=2)

@@ -62,7 +62,7 @@ def measure(name, args):
         cfg.model.skb = Config.fromfile(find_config(args.bank)).skb
     elif cfg.model.get('skb'):
         cfg.model.skb.checkpoint = None  # its weights may have to be downloaded
-    model = init_model(cfg, indexed_weights(name))
+    model = init_model(cfg, indexed_weights(cfg))
     image, = example(args.size, {}, seed=3)
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False):
         path = Path(folder) / 'model.onnx'
