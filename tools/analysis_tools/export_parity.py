@@ -18,7 +18,6 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, which
 
 import numpy as np
 import torch
-from benchmark import parse_size
 from mmengine.config import Config
 
 from mmskf.apis import find_config, indexed_weights, init_model, load_config
@@ -26,6 +25,7 @@ from mmskf.apis.config import model_index
 from mmskf.export.exporter import DTYPES, ExportError, example, export_model, exportable
 from mmskf.export.runtime import ExportedModel
 from mmskf.utils.errors import run_tool
+from mmskf.utils.options import image_size
 
 HEADINGS = ('model', 'largest difference', 'mean difference', 'MB', 'seconds in PyTorch', 'seconds in onnxruntime')
 
@@ -33,7 +33,7 @@ HEADINGS = ('model', 'largest difference', 'mean difference', 'MB', 'seconds in 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compare exported models with PyTorch.')
     parser.add_argument('models', nargs='*', help='names or configs (default: all models of the index)')
-    parser.add_argument('--size', type=parse_size, default=(192, 256), metavar='HEIGHTxWIDTH',
+    parser.add_argument('--size', type=image_size, default=(192, 256), metavar='HEIGHTxWIDTH',
                         help='image size (default: 192x256)')
     parser.add_argument('--bank', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
     parser.add_argument('--dtype', choices=DTYPES, default='float32', help='(default: float32)')
