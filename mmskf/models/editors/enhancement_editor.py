@@ -31,7 +31,7 @@ def pad_to_multiple(image: Tensor, divisor: int) -> Tensor:
         index = torch.arange((size + divisor - 1) // divisor * divisor, device=image.device)
         mirrored = torch.minimum(index, 2 * (size - 1) - index)
         edge = torch.minimum(index, index.new_tensor(0) + (size - 1))
-        image = image.index_select(axis, torch.where(mirrored[-1] < 0, edge, mirrored))
+        image = image.index_select(axis, torch.where((mirrored < 0).any(), edge, mirrored))
     return image
 
 

@@ -9,7 +9,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmskf.apis import init_model, load_config
 
 ROOT = Path(__file__).resolve().parents[3]
-BANKS = sorted(path.stem for path in (ROOT / 'configs' / 'skb').glob('*.py') if not path.stem.startswith('train_'))
+BANKS = sorted(path.stem for path in (ROOT / 'configs' / 'skb').glob('*.py')
+               if not path.stem.startswith(('train_', 'distill_', 'test_')))
 CONFIG = """
 _base_ = ['{root}/configs/_base_/methods/drbn.py', '{root}/configs/skb/{bank}.py']
 model = dict(_base_.skf, skb=_base_.skb)
