@@ -12,7 +12,8 @@ author = 'The mmskf contributors'
 release = runpy.run_path(str(ROOT / 'mmskf' / 'version.py'))['__version__']
 root_doc = 'docs/index'
 include_patterns = [
-    '*.md', 'docs/**', 'configs/README.md', 'configs/*/README.md', 'mmskf/models/skb/weights/*.md'
+    '*.md', 'docs/**', 'configs/README.md', 'configs/*/README.md', 'mmskf/models/skb/weights/*.md',
+    'mmskf/pretrained/*.md'
 ]
 exclude_patterns = ['.*', 'build', 'data', 'demo_output', 'site', 'work_dirs']
 extensions = ['autoapi.extension', 'myst_parser', 'sphinx.ext.napoleon', 'sphinx.ext.mathjax', 'sphinx_copybutton']
