@@ -14,7 +14,8 @@ run() {
 
 rm -rf $out
 run "$python" tools/dataset_converters/synthesize_low_light.py $out/data
-run "$python" demo/enhance.py $low --out-dir $out/shipped --before-after $out/before_after.png
+run "$python" -m mmskf enhance $low -o $out/shipped
+run "$python" demo/enhance.py $low --out-dir $out/pictures --before-after $out/before_after.png
 run "$python" tools/train.py $config --data-root $out/data --work-dir $out/train
 checkpoint=$(cat $out/train/last_checkpoint)
 run "$python" tools/test.py $config "$checkpoint" --data-root $out/data --work-dir $out/test --out $out/scores.csv \
