@@ -7,7 +7,7 @@ from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 from mmskf.apis import config_root, list_models, load_config
-from mmskf.apis.config import model_index
+from mmskf.apis.config import datasets, model_index
 from mmskf.engine.loops import stage_dataloader
 from mmskf.registry import EVALUATOR, HOOKS, LOOPS, MODEL_WRAPPERS, MODELS, PARAM_SCHEDULERS, TRANSFORMS, VISUALIZERS
 
@@ -43,10 +43,9 @@ def test_config_builds(name):
         facts = INDEX[name]['Metadata']
         assert parameters == facts['Parameters']
         assert (parameters + count(model.skb.segmentor) if model.skb else None) == facts.get('Parameters with SKB')
-    for split in ('train', 'val', 'test'):
-        for loader in each(cfg[f'{split}_dataloader']):
-            for transform in loader.dataset.pipeline:
-                TRANSFORMS.build(transform)
+    for dataset in datasets(cfg):
+        for transform in dataset.pipeline:
+            TRANSFORMS.build(transform)
     for stage in cfg.train_cfg.get('stages', []):
         for transform in stage_dataloader(cfg.train_dataloader, stage).dataset.pipeline:
             TRANSFORMS.build(transform)
@@ -87,7 +86,7 @@ def test_skf_changes_the_method_by_nothing_else(name):
         name, name.replace('skf/', 'baseline/').replace('_skf', '').replace('_official', '')))
     for field in ('val_dataloader', 'test_dataloader', 'val_cfg', 'test_cfg'):
         assert skf[field] == plain[field], field
-    assert skf.train_dataloader.dataset.data_root == plain.train_dataloader.dataset.data_root
+    assert [dataset.data_root for dataset in datasets(skf)] == [dataset.data_root for dataset in datasets(plain)]
     if not name.endswith('_official.py'):
         if 'zerodce' not in name:  # trained without the ground truth that SCH and SA need
             assert skf.train_dataloader == plain.train_dataloader

@@ -159,7 +159,8 @@ def test_trains_as_released(method, case_name, steps, bank, tmp_path, monkeypatc
     cfg.update(work_dir=str(tmp_path), log_level='WARNING', visualizer=None, val_cfg=None, val_dataloader=None,
                val_evaluator=None, test_cfg=None, test_dataloader=None, test_evaluator=None)
     cfg.custom_hooks = [hook for hook in cfg.custom_hooks if 'Visualization' not in hook.type]
-    cfg.default_hooks.checkpoint = cfg.model.generator.init_cfg = None  # weights are given below
+    cfg.default_hooks.checkpoint = cfg.model.generator.init_cfg = None
+    del cfg.default_hooks.knowledge_bank  # weights are given below
     cfg.train_cfg.max_iters = begin + steps
     cfg.train_dataloader = dict(
         batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=False),

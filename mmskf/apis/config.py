@@ -142,14 +142,19 @@ def load_config(name: str | Path, options: dict | None = None, data_root: str | 
 
 def datasets(cfg: Config) -> Iterator[ConfigDict]:
     """Every data set of a config, including those in lists of loaders, inside wrappers and of training stages."""
+
+    def unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
+        inner = dataset.get('datasets') or [dataset[name] for name in ['dataset'] if name in dataset]
+        for part in inner:
+            yield from unwrapped(part)
+        if not inner:
+            yield dataset
+
     for name in DATALOADERS:
         loaders: Any = cfg.get(name) or []
         several: list[Any] = [loaders] if isinstance(loaders, dict) else loaders
         for loader in several:
-            dataset = loader.dataset
-            while 'dataset' in dataset:
-                dataset = dataset.dataset
-            yield from dataset.get('datasets', [dataset])
+            yield from unwrapped(loader.dataset)
     for stage in (cfg.get('train_cfg') or {}).get('stages', []):
         dataset = stage.get('dataloader', {}).get('dataset', {})
         if 'data_root' in dataset:  # else it is that of train_dataloader
