@@ -1,23 +1,17 @@
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
-from torchvision.models import VGG16_Weights
-from torchvision.models.vgg import cfgs, make_layers
 
 from mmskf.models.whole_image import Window
 from mmskf.registry import MODELS
 from mmskf.structures import WindowedOutputs
-from mmskf.weights import WeightsError, read_state_dict
 
 from .sa_loss import temporarily
-
-FORMS = ('torchvision', 'authors')
+from .vgg import VGGFeatures
 
 
 def contents(images: Tensor, windows: Tensor) -> Tensor:
@@ -116,19 +110,17 @@ class SelfFeatureLoss(nn.Module):
 
     def __init__(self, weights: str | Path | None = None, form: str = 'torchvision'):
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(f'form of SelfFeatureLoss is {form!r}; choose one of {list(FORMS)}')
-        self.form = form
-        file_name = VGG16_Weights.IMAGENET1K_V1.url.rsplit('/', 1)[-1]
-        self.path = Path(weights or Path(torch.hub.get_dir(), 'checkpoints', file_name))
-        # Inside a list it is not a submodule: checkpoints, optimizers and init_weights() skip it.
-        self._vgg: list[nn.Module] = []
-        self._missing = False
+        self.vgg = VGGFeatures('vgg16', ['relu5_1'], weights, form, omit=['pool4'])
+        self.missing: bool | None = None
 
     def forward(self, outputs: WindowedOutputs, gt: Tensor | None = None) -> dict[str, Tensor]:
-        if not self._vgg and not self._missing:
-            self.load(outputs.image.device)
-        if self._missing:
+        if self.missing is None:
+            self.missing = not self.vgg.path.is_file()
+            if self.missing:
+                print_log(f'The self feature preserving loss is off: it needs the weights of VGG16, but there is no file '
+                          f'{self.vgg.path}; nothing else makes the result resemble the input. {self.vgg.advice}; for a copy '
+                          'elsewhere set model.recon_loss.weights', logger='current', level=logging.WARNING)
+        if self.missing:
             return {}
         image, inputs, windows = outputs
         terms = dict(feature_image=self.distance(image, inputs),
@@ -141,43 +133,4 @@ class SelfFeatureLoss(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """relu5_1 of images: (N, 3, H, W) in [0, 1] -> (N, 512, H / 8, W / 8)."""
-        if self.form == 'authors':
-            return self._vgg[0](255 * image.flip(1))
-        mean, std = (image.new_tensor(value).view(3, 1, 1) for value in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-        return self._vgg[0]((image - mean) / std)
-
-    def load(self, device: torch.device) -> None:
-        """Reads the weights, strictly, or warns that there are none.
-
-        Raises:
-            ValueError: If the file is damaged or not a VGG16.
-        """
-        if not self.path.is_file():
-            self._missing = True
-            print_log(f'The self feature preserving loss is off: it needs the weights of VGG16, but there is no file '
-                      f'{self.path}; nothing else makes the result resemble the input. With access to the network, `python -c '
-                      '"import torchvision; torchvision.models.vgg16(weights=\'IMAGENET1K_V1\')"` downloads them to '
-                      'torchvision\'s cache; for a copy elsewhere set model.recon_loss.weights', logger='current',
-                      level=logging.WARNING)
-            return
-        with torch.device('meta'):
-            layers = make_layers(cfgs['D'])[:26]  # to relu5_1
-        try:
-            weights = read_state_dict(self.path)
-            expected = {key.split('.', 1)[0]: key for key in layers.state_dict()}
-            if self.form == 'authors':
-                names = [f'conv{block}_{i}' for block, count in enumerate((2, 2, 3, 3, 1), 1) for i in range(1, count + 1)]
-            else:
-                names = [f'features.{number}' for number in expected]
-            layers.load_state_dict({f'{number}.{kind}': weights[f'{name}.{kind}']
-                                    for number, name in zip(expected, names) for kind in ('weight', 'bias')}, assign=True)
-        except (KeyError, RuntimeError, WeightsError) as error:
-            raise ValueError(f'SelfFeatureLoss: {self.path} is not a state dict of VGG16 of form={self.form!r} ({error}): get it '
-                             'again, or name another file with model.recon_loss.weights') from error
-        del layers[23]  # the pooling between conv4_3 and conv5_1
-        self._vgg.append(layers.requires_grad_(False).to(device))
-
-    def _apply(self, fn: Callable, *args: Any, **kwargs: Any) -> nn.Module:
-        for network in self._vgg:
-            network._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
+        return self.vgg(image)[0]

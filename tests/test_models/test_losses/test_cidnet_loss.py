@@ -85,7 +85,7 @@ def test_without_vgg_there_is_a_warning_and_no_perceptual_term(tmp_path, monkeyp
 def test_a_file_that_is_no_vgg(tmp_path, weights):
     torch.save({'x': torch.zeros(1), **weights}, tmp_path / 'vgg.pth')
     features = VGGFeatures('vgg19', ['conv1_1'], tmp_path / 'vgg.pth')
-    with pytest.raises(ValueError, match="vgg.pth is not a state dict of torchvision's vgg19"):
+    with pytest.raises(ValueError, match="vgg.pth is not a state dict of vgg19 of form='torchvision'"):
         features(torch.rand(1, 3, 8, 8))
 
 

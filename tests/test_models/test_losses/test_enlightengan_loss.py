@@ -24,8 +24,6 @@ def test_golden(tmp_path):
     discriminator.of_patches.load_state_dict(part(weights, 'D_P.'))
     torch.save(part(weights, 'vgg.'), tmp_path / 'vgg16.weight')
     feature_loss, gan_loss = SelfFeatureLoss(tmp_path / 'vgg16.weight', form='authors'), GlobalLocalGANLoss()
-    feature_loss.load('cpu')
-    feature_loss.double()
     fake = inputs['fake'].double().requires_grad_()
     real, low = ((inputs[name].double() + 1) / 2 for name in ('real', 'x'))
     top, left = inputs['offsets'].long().unbind(dim=1)
@@ -124,9 +122,9 @@ def test_without_weights(tmp_path, monkeypatch):
     assert not log
     assert loss(outputs) == loss(outputs) == {}
     assert len(log) == 1 and f'is off: it needs the weights of VGG16, but there is no file {tmp_path}/nowhere.pth' in log[0]
-    assert str(SelfFeatureLoss().path).endswith('checkpoints/vgg16-397923af.pth')
+    assert str(SelfFeatureLoss().vgg.path).endswith('checkpoints/vgg16-397923af.pth')
     torch.save({'features.0.weight': torch.zeros(1)}, tmp_path / 'other.pth')
-    with pytest.raises(ValueError, match="other.pth is not a state dict of VGG16 of form='torchvision'"):
+    with pytest.raises(ValueError, match="other.pth is not a state dict of vgg16 of form='torchvision'"):
         SelfFeatureLoss(tmp_path / 'other.pth')(outputs)
-    with pytest.raises(ValueError, match="form of SelfFeatureLoss is 'caffe'; choose one of"):
+    with pytest.raises(ValueError, match="form='caffe': choose from torchvision, authors"):
         SelfFeatureLoss(form='caffe')
