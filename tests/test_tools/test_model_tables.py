@@ -53,6 +53,19 @@ def test_measured(module, pages):
         '| DICM | [b](b.py) |  |  | 4.250 |', '| DICM | [a](a.py) |  |  | 4.250 |']
 
 
+def test_results(module, pages):
+    """One row for each model that was measured, one column for each test set and score."""
+    models = [{'Name': name, 'Config': f'configs/one/{name}.py', 'Metadata': {}, 'Results': results} for name, results in (
+        ('a', [{'Dataset': 'LOL', 'Metrics': {'PSNR': 10, 'SSIM': 0.5}}]), ('b', []),
+        ('c', [{'Dataset': 'DICM', 'Metrics': {'NIQE': 4.25}}]))]
+    mmengine.dump(dict(Models=models), pages / 'one' / 'metafile.yml')
+    (pages / 'README.md').write_text(PAGE.format('results'))
+    module.main([])
+    assert (pages / 'README.md').read_text().splitlines()[2:6] == [
+        '| model | PSNR, LOL | SSIM, LOL | NIQE, DICM |', '| --- | --- | --- | --- |',
+        '| [a](one/a.py) | 10.000 | 0.500 |  |', '| [c](one/c.py) |  |  | 4.250 |']
+
+
 def test_tables(module, pages):
     (pages / 'README.md').write_text(PAGE.format('counts'))
     (pages / 'one' / 'README.md').write_text(PAGE.format('models') + PAGE.format('scores'))

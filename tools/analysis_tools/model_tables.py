@@ -62,6 +62,16 @@ def measured(entries, page):
     return markdown_table(['test set', 'model', *scores], rows)
 
 
+def results(entries, page):
+    """Measured scores of all models that can be used here: one row per model, a column per test set and score."""
+    scores = {model['Name']: {(result['Dataset'], score): value
+                              for result in model['Results'] for score, value in result['Metrics'].items()} for model in entries}
+    columns = list(dict.fromkeys(column for known in scores.values() for column in known))
+    rows = [[link(model, page), *(f'{scores[model["Name"]][column]:.3f}' if column in scores[model['Name']] else ''
+                                  for column in columns)] for model in entries if scores[model['Name']]]
+    return markdown_table(['model', *(f'{score}, {dataset}' for dataset, score in columns)], rows)
+
+
 def counts(entries, page):
     """Parameters of all models next to the paper's, one row per model."""
     rows = {}
@@ -75,7 +85,7 @@ def counts(entries, page):
     return markdown_table(['model', 'parameters', 'in M', 'paper (M)', 'why they differ'], rows.values())
 
 
-TABLES = dict(models=models, scores=scores, measured=measured, counts=counts)
+TABLES = dict(models=models, scores=scores, measured=measured, results=results, counts=counts)
 
 
 def fill(page):
