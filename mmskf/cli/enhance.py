@@ -105,9 +105,6 @@ def results_of_model(args: argparse.Namespace, sources: Sequence['Source'], phot
     """The results of a model with its config and weights."""
     from mmskf.apis import SKFInferencer
 
-    if args.model is None and args.weights is None:
-        print(f'mmskf: the model is {default_model()}, which needs no weights. Trained models do better: see mmskf list',
-              file=sys.stderr)
     inferencer = SKFInferencer(args.model, args.weights, args.device, args.amp, args.max_pixels, pixel_limit, args.bank,
                                require_weights=True)
     results = enhance_videos(inferencer, sources, videos, args) if videos else iter(())

@@ -35,8 +35,8 @@ def files_below(folder):
 
 def test_enhance(capsys, photos, tmp_path):
     """By the model that comes with mmskf."""
-    code, out, _ = run(capsys, 'enhance', photos, '-o', tmp_path / 'out')
-    assert code == 0 and out == f'2 of 2 photos enhanced: {tmp_path}/out\n'
+    code, out, err = run(capsys, 'enhance', photos, '-o', tmp_path / 'out', '--quiet')
+    assert code == 0 and out == f'2 of 2 photos enhanced: {tmp_path}/out\n' and not err
     assert files_below(tmp_path / 'out') == ['a.png', 'x/b.jpg']
 
 
