@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -22,6 +23,12 @@ def device(request):
     if request.param == 'cuda':
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def loggers():
+    """Two runs within a second share a logger by their name, which would write to what the first test listened to."""
+    MMLogger._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)
