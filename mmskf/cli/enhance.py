@@ -94,12 +94,6 @@ def add_parser(commands: Any) -> None:
     report.add_argument('--quiet', action='store_true', help='no progress bar')
 
 
-def default_model() -> str:
-    """The model if none is given."""
-    from mmskf.apis import DEFAULT_MODEL
-    return DEFAULT_MODEL
-
-
 def results_of_model(args: argparse.Namespace, sources: Sequence['Source'], photos: Sequence['Source'],
                      videos: Sequence['Source'], pixel_limit: int | None) -> Iterator['Result']:
     """The results of a model with its config and weights."""
@@ -146,7 +140,8 @@ def run(args: argparse.Namespace) -> int:
     from mmskf.utils.photos import find_photos
 
     sources, notes = find_photos(args.inputs, args.out)
-    photos, videos = split(sources, is_exported(args.model))
+    exported = is_exported(args.model)
+    photos, videos = split(sources, exported)
     for note in notes:
         print(f'mmskf: {note}', file=sys.stderr)
     if all(source.error is not None for source in sources):
@@ -157,7 +152,6 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
         return 2
     limit = PIXEL_LIMIT if args.pixel_limit is None else args.pixel_limit or None
-    exported = is_exported(args.model)
     results = results_of_exported(args, photos, limit) if exported else results_of_model(args, sources, photos, videos, limit)
     done: list[tuple[str, str]] = []
     failed: list[tuple[str, str]] = []
@@ -174,7 +168,10 @@ def run(args: argparse.Namespace) -> int:
     for _, reason in failed:
         print(f'mmskf: failed: {printable(reason)}', file=sys.stderr)
     if args.json:
-        print(json.dumps(report(args.model or default_model(), args.out, done, failed)))
+        model = args.model
+        if model is None:
+            from mmskf.apis import DEFAULT_MODEL as model
+        print(json.dumps(report(model, args.out, done, failed)))
     else:
         kinds = ' and '.join(['photos'] * bool(photos) + ['videos'] * bool(videos))
         print(f'{len(done)} of {len(sources)} {kinds} enhanced: {printable(args.out)}'

@@ -19,6 +19,7 @@ from mmengine import Config
 from prettytable import PrettyTable
 
 import mmskf.models  # noqa: F401
+from mmskf.apis import find_config
 from mmskf.registry import MODELS
 from mmskf.utils.errors import run_tool
 from mmskf.utils.options import image_size
@@ -38,8 +39,12 @@ def parse_args(args=None):
     return parser.parse_args(args)
 
 
-def build(name):
-    """Builds a bank with random weights, ignoring the checkpoint of its config.
+def build(name, **changes):
+    """Builds and loads a bank.
+
+    Args:
+        name (str): A config with an skb, or 'mmseg::...'.
+        **changes: Fields of the bank to change: ``checkpoint=None`` gives it random weights.
 
     Raises:
         ValueError: If the config has no skb.
@@ -47,10 +52,10 @@ def build(name):
     if name.startswith('mmseg::'):
         cfg = dict(type='SemanticKnowledgeBank', config=name)
     else:
-        cfg = Config.fromfile(name).get('skb')
+        cfg = Config.fromfile(find_config(name)).get('skb')
         if cfg is None:
             raise ValueError(f'{name} has no skb: give configs such as those in configs/skb')
-    bank = MODELS.build(dict(cfg, checkpoint=None))
+    bank = MODELS.build(dict(cfg, **changes))
     bank.load()
     return bank
 
@@ -76,7 +81,7 @@ def main(args=None):
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
-    banks = [build(name).to(args.device) for name in args.banks]
+    banks = [build(name, checkpoint=None).to(args.device) for name in args.banks]
     seconds = measure(banks, args)
     table = PrettyTable(['bank', 'parameters', 'channels of the features', 'strides', 'classes', 'seconds', 'to the first'],
                         align='r')

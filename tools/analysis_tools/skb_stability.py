@@ -8,19 +8,18 @@ import argparse
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, whichever is installed
 
 import torch
 import torch.nn.functional as F
-from mmengine import Config
+from benchmark_skb import build
 from mmengine.utils import track_iter_progress
 from prettytable import PrettyTable
 from torchvision.transforms.functional import to_tensor
 
-import mmskf.models  # noqa: F401
-from mmskf.apis.config import find_config, paired_layouts
+from mmskf.apis.config import paired_layouts
 from mmskf.datasets import EnhancementDataset, decode_image
-from mmskf.registry import MODELS
 from mmskf.utils.errors import run_tool
 
 
@@ -32,20 +31,6 @@ def parse_args(args=None):
     parser.add_argument('--split', choices=('train', 'test'), default='test', help='(default: test)')
     parser.add_argument('--device', default='cpu', help='(default: cpu)')
     return parser.parse_args(args)
-
-
-def build(name, device):
-    """Builds and loads a bank.
-
-    Raises:
-        ValueError: If the config has no skb.
-    """
-    cfg = Config.fromfile(find_config(name)).get('skb')
-    if cfg is None:
-        raise ValueError(f'{name} has no skb: give configs such as those in configs/skb')
-    bank = MODELS.build(cfg).to(device)
-    bank.load()
-    return bank
 
 
 def similarity(prior, other):
@@ -80,7 +65,7 @@ def main(args=None):
     split = paired_layouts()[args.layout][args.split]
     dataset = EnhancementDataset(
         args.data_root, split.data_prefix, split.get('filename_tmpl'), exclude=split.get('exclude', ()))
-    banks = {Path(name).stem: build(name, args.device) for name in args.banks}
+    banks = {Path(name).stem: build(name).to(args.device) for name in args.banks}
     table = PrettyTable(['bank', 'partner', 'similarity of the features, fine to coarse', 'same labels'], align='r')
     for name, bank in banks.items():
         for partner, values in zip(('same scene', 'another scene'), measure(bank, dataset, args.device)):

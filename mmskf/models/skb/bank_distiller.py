@@ -31,7 +31,7 @@ class BankDistiller(BaseModel):
     """
 
     def __init__(self, skb: dict, keep_weight: float = 0.5, data_preprocessor: dict | None = None):
-        super().__init__(data_preprocessor or dict(type='mmagic.DataPreprocessor', mean=[0.], std=[255.]))
+        super().__init__(data_preprocessor or dict(type='mmskf.EnhancementPreprocessor'))
         self.teacher: KnowledgeBank = MODELS.build(skb)
         self.student: KnowledgeBank = MODELS.build(skb)
         self.network: nn.Module = self.student.network.requires_grad_(True)  # a submodule of its own: trained, saved, resumed
