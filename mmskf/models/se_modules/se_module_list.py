@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
+from mmskf.models.checkpointing import run_block
 from mmskf.registry import MODELS
 from mmskf.structures import Prior
 
@@ -22,13 +23,14 @@ class SEModuleList(ModuleList):
             - ``semantic_channels`` (dict): index or 'logits' -> channels. :class:`SKFEditor` fills it in from its knowledge bank.
             - ``semantic_strides`` (Sequence[int]): strides of the features, finest first; also filled in.
         channels (Sequence[int]): Channels of the image feature at each place.
+        with_cp (bool): Whether to use activation checkpointing for each module. Defaults to False.
 
     Raises:
         ValueError: If ``semantic_channels`` is missing, or ``sources`` differs in length from ``channels`` or names a source
             that does not exist.
     """
 
-    def __init__(self, se: dict | None, channels: Sequence[int]):
+    def __init__(self, se: dict | None, channels: Sequence[int], with_cp: bool = False):
         sources: tuple[int | str, ...] = ()
         modules: list[nn.Module] = []
         if se is not None:
@@ -51,6 +53,7 @@ class SEModuleList(ModuleList):
                        for width, source in zip(channels, sources)]
         super().__init__(modules)
         self.sources = sources
+        self.with_cp = with_cp
 
     def forward(self, index: int, feature: Tensor, prior: Prior) -> Tensor:
         """Embeds the prior in the feature map at one place: (N, C, H, W) -> (N, C, H, W).
@@ -63,7 +66,7 @@ class SEModuleList(ModuleList):
         if callable(prior):
             raise TypeError('This generator makes no image before its SE modules, and was given a callable as prior: give it the '
                             'SemanticPrior of its input')
-        return self[index](feature, prior.source(self.sources[index]))
+        return run_block(self[index], feature, prior.source(self.sources[index]), with_cp=self.with_cp)
 
 
 def _nearest(source: int | str, strides: Sequence[int]) -> int | str:

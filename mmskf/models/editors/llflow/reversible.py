@@ -8,15 +8,17 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from .flow import InvertibleLayer
 
-MAX_DRIFT = 1e-3  # Largest accepted error of a restored z, relative to its largest value.
+# Largest accepted errors of a restored z, relative to its largest value.
+MAX_DRIFT = 1e-4
+MAX_DRIFT_AUTOCAST = 1e-2  # Where networks round to half precision, errors of this size change its gradients less than it does.
 
 
 def encode_reversibly(layers: Sequence['InvertibleLayer'], z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a chain of layers, like ``z, logdet = layer(z, cond)`` one after the other.
 
     Only z before the first and after the last layer is kept for the backward pass, which inverts layer by layer and computes the
-    activations of each once more. If the inverse is so ill-conditioned that the first z is not found again, to within
-    ``MAX_DRIFT``, then that backward pass computes every z from the first instead, as an exact but slower alternative.
+    activations of each once more. Where inverses are so ill-conditioned that this does not lead back to the first z (to within
+    ``MAX_DRIFT``), the backward pass starts again and computes every z from the first, which is slower but exact.
 
     Args:
         layers (Sequence[InvertibleLayer]): The layers, none of them random.
@@ -61,7 +63,8 @@ class _Chain(torch.autograd.Function):
             raise RuntimeError('A reversible flow has no second derivatives (create_graph=True): set reversible=False of LLFlowNet')
         z, latent, cond, *_ = ctx.saved_tensors
         restored, gradients = _walk_back(ctx, latent, cond, grad_z, grad_logdet)
-        if (restored - z).abs().max() > MAX_DRIFT * z.abs().max():
+        tolerance = MAX_DRIFT_AUTOCAST if ctx.autocast['enabled'] else MAX_DRIFT
+        if (restored - z).abs().max() > tolerance * z.abs().max():
             latents = [z]
             with torch.autocast(**ctx.autocast):
                 for layer in ctx.layers[:-1]:

@@ -1,0 +1,17 @@
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def run_block(block: nn.Module, *inputs: Tensor, with_cp: bool) -> Any:
+    """Runs a part of a network, by option with activation checkpointing (Chen et al., Training Deep Nets with Sublinear Memory
+    Cost, 2016): only its inputs are kept for the backward pass, which runs it once more.
+
+    Args:
+        block (nn.Module): The part.
+        *inputs (Tensor): Its inputs.
+        with_cp (bool): Whether to checkpoint; without gradient it makes no difference.
+    """
+    return checkpoint(block, *inputs, use_reentrant=False) if with_cp and torch.is_grad_enabled() else block(*inputs)
