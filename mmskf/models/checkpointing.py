@@ -1,16 +1,16 @@
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def run_block(block: nn.Module, *inputs: Tensor, with_cp: bool) -> Any:
+def run_block(block: Callable[..., Tensor], *inputs: Tensor, with_cp: bool) -> Tensor:
     """Runs a part of a network, by option with activation checkpointing (Chen et al., Training Deep Nets with Sublinear Memory
     Cost, 2016): only its inputs are kept for the backward pass, which runs it once more.
 
     Args:
-        block (nn.Module): The part.
+        block (callable): The part.
         *inputs (Tensor): Its inputs.
         with_cp (bool): Whether to checkpoint; without gradient it makes no difference.
     """

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from mmengine.model import ModuleList
 from torch import Tensor, nn
 
-from mmskf.models.checkpointing import run_block
 from mmskf.registry import MODELS
 from mmskf.structures import Prior
 
@@ -23,7 +22,7 @@ class SEModuleList(ModuleList):
             - ``semantic_channels`` (dict): index or 'logits' -> channels. :class:`SKFEditor` fills it in from its knowledge bank.
             - ``semantic_strides`` (Sequence[int]): strides of the features, finest first; also filled in.
         channels (Sequence[int]): Channels of the image feature at each place.
-        with_cp (bool): Whether to use activation checkpointing for each module. Defaults to False.
+        with_cp (bool): Whether the modules use activation checkpointing. Defaults to False.
 
     Raises:
         ValueError: If ``semantic_channels`` is missing, or ``sources`` differs in length from ``channels`` or names a source
@@ -34,7 +33,7 @@ class SEModuleList(ModuleList):
         sources: tuple[int | str, ...] = ()
         modules: list[nn.Module] = []
         if se is not None:
-            options = dict(se)
+            options = dict(se, with_cp=True) if with_cp else dict(se)
             sources, widths = tuple(options.pop('sources', ())), options.pop('semantic_channels', None)
             strides = options.pop('semantic_strides', ())
             if widths is None:
@@ -53,7 +52,6 @@ class SEModuleList(ModuleList):
                        for width, source in zip(channels, sources)]
         super().__init__(modules)
         self.sources = sources
-        self.with_cp = with_cp
 
     def forward(self, index: int, feature: Tensor, prior: Prior) -> Tensor:
         """Embeds the prior in the feature map at one place: (N, C, H, W) -> (N, C, H, W).
@@ -66,7 +64,7 @@ class SEModuleList(ModuleList):
         if callable(prior):
             raise TypeError('This generator makes no image before its SE modules, and was given a callable as prior: give it the '
                             'SemanticPrior of its input')
-        return run_block(self[index], feature, prior.source(self.sources[index]), with_cp=self.with_cp)
+        return self[index](feature, prior.source(self.sources[index]))
 
 
 def _nearest(source: int | str, strides: Sequence[int]) -> int | str:
