@@ -2,6 +2,7 @@ import errno
 import os
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,6 +56,31 @@ def test_what_went_wrong_on_the_way_is_no_wrong_call(answer, monkeypatch):
     assert answer(lambda: raise_(ValueError('no such method'))) == (2, 'some.py: no such method\n')
     with pytest.raises(AssertionError):
         run_tool(lambda: raise_(AssertionError('a bug')))
+
+
+@pytest.mark.parametrize('code', [0, 3])
+def test_processes_that_gloo_connects_end_without_destructors(tmp_path, code):
+    """These would run while gloo's threads do; what Python has to do at exit is done."""
+    script = tmp_path / 'tool.py'
+    script.write_text(
+        'import atexit, ctypes, sys\n'
+        'import torch.distributed\n'
+        'from mmskf.utils.errors import run_tool\n'
+        'libc = ctypes.CDLL(None)\n'
+        'libc.strdup.restype = ctypes.c_void_p\n'
+        'def main():\n'
+        '    libc.__cxa_atexit(libc.puts, ctypes.c_void_p(libc.strdup(b"destructed")), None)\n'
+        '    atexit.register(print, "ended")\n'
+        f'    if {code}:\n'
+        f'        sys.exit({code})\n'
+        'store = torch.distributed.FileStore("store", 1)\n'
+        'if sys.argv[1:] == ["gloo"]:\n'
+        '    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)\n'
+        'run_tool(main)\n')
+    for arguments, said in ([], 'ended\ndestructed\n'), (['gloo'], 'ended\n'):
+        result = subprocess.run([sys.executable, script, *arguments], cwd=tmp_path, capture_output=True, text=True,
+                                env=dict(os.environ, PYTHONPATH=str(ROOT)))
+        assert (result.returncode, result.stdout) == (code, said), result.stderr
 
 
 @pytest.mark.parametrize('main, error', [
