@@ -286,7 +286,7 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path, guidance, monkeypa
         ['bash', 'tools/dist_train.sh', str(tmp_path / 'config.py'), '2', '--data-root', str(pairs), '--work-dir',
          str(tmp_path / 'work'), '--cfg-options', *SMALL, 'train_cfg.max_iters=2'],
         cwd=ROOT, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-6000:]
+    assert result.returncode == 0, result.stderr
     first, second = ((tmp_path / 'work' / f'rank{rank}').read_text() for rank in (0, 1))
     assert first == second and first.endswith(' of 2')
     # What two processes saved is read by one.
@@ -336,7 +336,7 @@ def test_two_processes_go_on_as_they_would_have(pairs, tmp_path):
              'default_hooks.checkpoint.interval=2', 'train_dataloader.num_workers=1', 'val_cfg=None', 'val_dataloader=None',
              'val_evaluator=None'],
             cwd=ROOT, env=env, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr[-6000:]
+        assert result.returncode == 0, result.stderr
     whole, resumed = (weights_of(tmp_path / name, 4)['state_dict'] for name in ('whole', 'resumed'))
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
 
