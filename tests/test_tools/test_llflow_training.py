@@ -84,7 +84,8 @@ def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(config, pai
     assert len(one) == 4 and first != second
     for expected, *halves in zip(one, first, second):
         assert [sum(pair) / 2 for pair in zip(*halves)] == pytest.approx(expected, rel=1e-4)
-    weights = [CheckpointLoader.load_checkpoint(f'{folder}/iter_4.pth')['state_dict'] for folder in (one_process, tmp_path / 'two')]
+    weights = [CheckpointLoader.load_checkpoint(f'{folder}/iter_4.pth')['state_dict']
+               for folder in (one_process, tmp_path / 'two')]
     bias = 'generator.flow.levels.2.2.coupling.net.0.actnorm.bias'
     assert weights[0][bias].abs().max() > 0.01
     assert (weights[0][bias] - weights[1][bias]).abs().max() < 1e-4

@@ -87,8 +87,8 @@ def test_frozen_weights():
     flow, (image, conds) = flow_of(), inputs()
     flow.levels[0].requires_grad_(False)
     flow.levels[1][2]['coupling'].net[0].requires_grad_(False)
-    assert difference(gradients(flow, image.detach(), conds[:1] + [conds[1].detach()]),
-                      gradients(flow, image.detach(), conds[:1] + [conds[1].detach()], on=False)) < 1e-10
+    partly = image.detach(), [conds[0], conds[1].detach()]
+    assert difference(gradients(flow, *partly), gradients(flow, *partly, on=False)) < 1e-10
 
 
 def test_memory_does_not_grow_with_the_steps():
@@ -130,16 +130,13 @@ def test_where_the_inverse_is_ill_conditioned(monkeypatch):
     with walks(monkeypatch) as seen:
         ours = gradients(flow, image, conds)
     assert len(seen) == 3 and seen[0] > 1e-3 and seen[1] == 0.
-    seen_by_name = dict(zip(['image', 'quarter', 'half'], ours))
-    plain = gradients(flow, image, conds, on=False)
-    assert torch.equal(seen_by_name['quarter'], plain[1])
-    assert difference(ours, plain) < 1e-5
+    assert difference(ours, gradients(flow, image, conds, on=False)) < 1e-5
 
 
 def test_second_derivatives_are_refused():
     flow, (image, conds) = flow_of(), inputs()
     flow.reversible = True
-    with pytest.raises(RuntimeError, match='reversible flow has no second derivatives.*reversible=False of LLFlowNet'):
+    with pytest.raises(RuntimeError, match='reversible flow has no second derivatives.*set model.generator.reversible=False'):
         torch.autograd.grad(flow(image, conds)[0].sum(), image, create_graph=True)
 
 

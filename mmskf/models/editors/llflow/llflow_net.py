@@ -101,7 +101,7 @@ class LLFlowNet(EnhancementNet):
         se (dict, optional): SE modules on the conditions at 1/8, 1/4 and 1/2 (see :class:`SEModuleList`). Defaults to None.
         reversible (bool): Whether the flow keeps only the latent images between its levels in training, and inverts itself to
             restore the others in the backward pass (:func:`encode_reversibly`). Less memory, more time, and the same result to
-            within rounding errors. Defaults to False.
+            within rounding errors; for ``inverse_loss`` the activations are kept. Defaults to False.
         with_cp (bool): Whether to use activation checkpointing for the blocks of the encoder and the SE modules. Less memory,
             more time, and the same result. Defaults to False.
         init_cfg (dict, optional): As in :class:`BaseModule`.

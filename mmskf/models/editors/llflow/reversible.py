@@ -13,6 +13,7 @@ MAX_DRIFT = 1e-4
 MAX_DRIFT_AUTOCAST = 1e-2  # Where networks round to half precision, errors of this size change its gradients less than it does.
 
 
+@torch.compiler.disable  # torch.compile does not trace a backward pass that differentiates.
 def encode_reversibly(layers: Sequence['InvertibleLayer'], z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a chain of layers, like ``z, logdet = layer(z, cond)`` one after the other.
 
@@ -42,7 +43,7 @@ def _trained(layer: 'InvertibleLayer') -> list[nn.Parameter]:
 class _Chain(torch.autograd.Function):
 
     @staticmethod
-    def forward(ctx: Any, layers: Sequence['InvertibleLayer'], z: Tensor, cond: Tensor,  # type: ignore[override]
+    def forward(ctx: Any, layers: Sequence['InvertibleLayer'], z: Tensor, cond: Tensor,
                 *weights: Tensor) -> tuple[Tensor, Tensor]:
         ctx.layers = layers
         device = z.device.type
@@ -58,13 +59,14 @@ class _Chain(torch.autograd.Function):
         return latent, logdet
 
     @staticmethod
-    def backward(ctx: Any, grad_z: Tensor, grad_logdet: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad_z: Tensor, grad_logdet: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
-            raise RuntimeError('A reversible flow has no second derivatives (create_graph=True): set reversible=False of LLFlowNet')
+            raise RuntimeError('A reversible flow has no second derivatives (create_graph=True): set '
+                               'model.generator.reversible=False')
         z, latent, cond, *_ = ctx.saved_tensors
         restored, gradients = _walk_back(ctx, latent, cond, grad_z, grad_logdet)
         tolerance = MAX_DRIFT_AUTOCAST if ctx.autocast['enabled'] else MAX_DRIFT
-        if (restored - z).abs().max() > tolerance * z.abs().max():
+        if not (restored - z).abs().max() <= tolerance * z.abs().max():  # nor if it is NaN
             latents = [z]
             with torch.autocast(**ctx.autocast):
                 for layer in ctx.layers[:-1]:

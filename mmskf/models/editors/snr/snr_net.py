@@ -149,8 +149,8 @@ class SNRNet(EnhancementNet):
         size_divisor (int): :class:`SKFEditor` pads images to multiples of it; a multiple of 4. With 16, the side of a patch in
             pixels, every pixel gets its long-range part. With 4, as in the released code, the last rows and columns of an image
             have none if its sides are not multiples of 16 (8 columns of 600). Defaults to 16.
-        with_cp (bool): Whether to use activation checkpointing for the layers of the transformer, the residual blocks of the other
-            branch and the SE modules. Less memory in training, more time, and the same result. Defaults to False.
+        with_cp (bool): Whether to use activation checkpointing for the layers of the transformer and the SE modules. Less memory
+            in training, more time, and the same result. Defaults to False.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
