@@ -317,6 +317,7 @@ class ConditionalFlow(BaseModule):
         super().__init__()
         self.factor = 2**levels
         self.reversible = reversible
+        self._trained_before = False
         self.levels = ModuleList()
         for level in range(1, levels + 1):
             channels = 3 * 4**level
@@ -324,6 +325,16 @@ class ConditionalFlow(BaseModule):
             self.levels.append(ModuleList([*plain, *(FlowStep(channels, cond_channels, hidden) for _ in range(steps))]))
 
     def forward(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        if self.training and not self._trained_before:
+            self._trained_before = True
+            return self._first_encode(image, conds)
+        return self._encode(image, conds)
+
+    @torch.compiler.disable  # Each ActNorm, which may have to be initialized, would break the graph.
+    def _first_encode(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return self._encode(image, conds)
+
+    def _encode(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         z, logdet = image, image.new_zeros(())
         for level, cond in zip(self.levels, reversed(conds)):
             z = F.pixel_unshuffle(z, 2)
