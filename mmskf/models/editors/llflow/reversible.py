@@ -66,7 +66,7 @@ class _Chain(torch.autograd.Function):
         z, latent, cond, *_ = ctx.saved_tensors
         restored, gradients = _walk_back(ctx, latent, cond, grad_z, grad_logdet)
         tolerance = MAX_DRIFT_AUTOCAST if ctx.autocast['enabled'] else MAX_DRIFT
-        if not (restored - z).abs().max() <= tolerance * z.abs().max():  # nor if it is NaN
+        if not (restored - z).abs().max() <= tolerance * z.abs().max():  # or is NaN
             latents = [z]
             with torch.autocast(**ctx.autocast):
                 for layer in ctx.layers[:-1]:
