@@ -2,10 +2,12 @@
 model.generator.reversible=True model.generator.with_cp=True``.
 
 Compares a training step of a config as it is with one with options: peak memory, seconds (interleaved, in one process), and
-the largest batch and crop for cards of several sizes. With ``--threads 1`` on a CPU the seconds are those of the processor, which
-other processes do not affect. Memory on a CPU is counted, tensor by tensor: weights, features, gradients
-and the optimizer's state. It is the same on every machine, and that of a GPU but for what libraries use internally. Memory is
-measured at the given crop and at half of it; from these two, larger ones are extrapolated in proportion to the pixels.
+the largest batch and crop for cards of several sizes.
+
+Memory on a CPU is counted, tensor by tensor: weights, features, gradients and the optimizer's state. It is the same on every
+machine, and that of a GPU but for what libraries use internally. What fits is estimated cautiously: all but weights and optimizer
+state is taken to grow with the pixels, though gradients do not. The larger crop and batch, the closer. With ``--threads 1`` on a
+CPU the seconds are those of the processor, which other processes affect less.
 """
 import argparse
 import gc
@@ -14,7 +16,6 @@ import statistics
 import sys
 import time
 import weakref
-from argparse import Namespace
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -78,40 +79,40 @@ def parse_args(args=None):
     add_cfg_options(parser)
     args = parser.parse_args(args)
     args.size = None  # only for methods that are trained on whole images
-    if args.crop % (2 * CROP_UNIT):
-        parser.error(f'--crop {args.crop}: give a multiple of {2 * CROP_UNIT}, since memory is measured at half of it too')
     return args
 
 
-def build_step(args, options, crop):
+def build_step(args, options):
     """A function that takes one training step."""
     torch.manual_seed(0)
     cfg = load_config(args.config, {**args.cfg_options, **options})
     if cfg.model.get('skb'):
         cfg.model.skb.checkpoint = None
-    return training_run(init_model(cfg, device=args.device), cfg, Namespace(**{**vars(args), 'crop': crop}), args.bf16)
+    return training_run(init_model(cfg, device=args.device), cfg, args, args.bf16)
 
 
-def peak_memory(args, options, crop):
-    """Peak memory of a training step in bytes, weights and optimizer state included."""
+def memory_of_step(args, options):
+    """Bytes between two training steps, which are weights and optimizer state, and at the peak of a step."""
     gc.collect()
-    if args.device != 'cpu':
-        before = reset_peak(torch.device(args.device))
-        step = build_step(args, options, crop)
-        step()
-        step()
-        return read_peak(torch.device(args.device)) - before
-    with TensorBytes() as memory:
-        step = build_step(args, options, crop)
+    device = torch.device(args.device)
+    if device.type == 'cuda':
+        before = reset_peak(device)
+        step = build_step(args, options)
         step()  # creates the optimizer's state
-        memory.peak = memory.now
+        between = torch.cuda.memory_allocated(device) - before
         step()
-    return memory.peak
+        return between, read_peak(device) - before
+    with TensorBytes() as memory:
+        step = build_step(args, options)
+        step()
+        between = memory.peak = memory.now
+        step()
+    return between, memory.peak
 
 
 def seconds_per_step(args, variants):
     """Median seconds of a step with each of several options, taken in turn."""
-    steps = [build_step(args, options, args.crop) for options in variants]
+    steps = [build_step(args, options) for options in variants]
     seconds = [[] for _ in steps]
     clock = time.process_time if args.device == 'cpu' and args.threads == 1 else time.perf_counter
     for _ in range(WARM_UP + args.repeats):
@@ -124,34 +125,28 @@ def seconds_per_step(args, variants):
     return [statistics.median(times[WARM_UP:]) for times in seconds]
 
 
-def what_fits(args, peaks, card):
-    """The largest batch of the crop, and the largest crop of the batch, for a card of so many GB; by two peaks, the first at half
-    the crop.
-    """
-    small, large = peaks
-    per_image = (large - small) * 4 / 3 / args.batch_size
-    fixed = large - args.batch_size * per_image
-    free = (card - RESERVED) * 2**30 - fixed
-    batch = math.floor(free / per_image)
-    side = math.sqrt(max(free, 0) / per_image / args.batch_size) * args.crop
-    return max(batch, 0), int(side // CROP_UNIT * CROP_UNIT)
+def what_fits(args, between, peak, card):
+    """The largest batch of the crop, and the largest crop of the batch, for a card of so many GB."""
+    per_image = (peak - between) / args.batch_size
+    free = max((card - RESERVED) * 2**30 - between, 0)
+    side = math.sqrt(free / per_image / args.batch_size) * args.crop
+    return math.floor(free / per_image), int(side // CROP_UNIT * CROP_UNIT)
 
 
 def main(args=None):
     args = parse_args(args)
     prepare(args.threads)
     variants = {'as it is': {}, ' '.join(f'{key}={value}' for key, value in args.options.items()): args.options}
-    peaks = {name: [peak_memory(args, options, crop) for crop in (args.crop // 2, args.crop)]
-             for name, options in variants.items()}
+    memory = {name: memory_of_step(args, options) for name, options in variants.items()}
     seconds = dict(zip(variants, seconds_per_step(args, variants.values())))
-    (_, whole), first = next(iter(peaks.values())), next(iter(seconds.values()))
+    (_, whole), first = next(iter(memory.values())), next(iter(seconds.values()))
     print(f'{args.config}, training step of {args.batch_size} x {args.crop}x{args.crop}, {args.device}, {args.threads} thread(s)')
     for name in variants:
         print(f'\n{name}')
-        print(f'  peak memory {peaks[name][1] / 2**20:.0f} MB ({peaks[name][1] / whole:.2f}), '
+        print(f'  peak memory {memory[name][1] / 2**20:.0f} MB ({memory[name][1] / whole:.2f}), '
               f'{seconds[name]:.2f} s ({seconds[name] / first:.2f})')
         for card in args.cards:
-            batch, side = what_fits(args, peaks[name], card)
+            batch, side = what_fits(args, *memory[name], card)
             print(f'  {card:g} GB: batch {batch} of {args.crop}x{args.crop}, or {args.batch_size} of {side}x{side}')
 
 
