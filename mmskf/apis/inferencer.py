@@ -199,6 +199,8 @@ class SKFInferencer(BaseInferencer):
         # Errors in the call are raised here, not when the first result is requested.
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
         self.check_options(**forward_kwargs, **postprocess_kwargs)
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size!r}: expected 1 or more')
         folder = None if out_dir is None else ResultFolder(out_dir, sources, format, postprocess_kwargs.get('bits', 8))
         if not sources:
             warnings.warn('There is nothing to enhance: the list of inputs is empty', stacklevel=2)

@@ -156,7 +156,10 @@ def test_nothing_to_do(capsys, tmp_path):
 @pytest.mark.parametrize('args, message', [
     ([], 'required: -o/--out'), (['-o', 'out', '--strength', '3'], 'strength is 3.0'),
     (['-o', 'out', '--model', 'drbm_lol'], 'Did you mean drbn'),
-    (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
+    (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'),
+    (['-o', 'out', '--class-strength', '0.2'], 'expected CLASS=STRENGTH'),
+    (['-o', 'out', '--class-strength', 'moon=1', '--class-strength', 'sky=1'], 'names moon'),
+    (['-o', 'out', '--model', 'gamma', '--batch-size', '0'], 'batch_size=0: expected 1'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
     (['-o', 'out', '--class-strength', 'moon=1'], 'names moon'), (['-o', 'out', '--weights', 'w.pth'], 'without the model'),
     (['-o', 'a.png/out', '--model', 'gamma'], 'a.png is a file, not a folder'),
     (['-o', '.', '--model', 'gamma'], 'one of the originals'), (['-o', 'out', '--bits', '10'], 'invalid choice'),
@@ -268,3 +271,28 @@ def test_score_without_references(capsys, tmp_path):
     code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path)
     assert code == 2 and 'is a folder, and the result is one file' in err
     assert run(capsys, 'score', tmp_path / 'nowhere')[0] == 2
+    code, out, _ = run(capsys, 'score', tmp_path / '*l*.png', '--json')
+    assert code == 0 and [os.path.basename(scores['image']) for scores in json.loads(out)['images']] == ['large.png', 'small.png']
+
+
+def test_score_of_names_that_differ_in_their_extensions(capsys, tmp_path):
+    """No image is left out, and none is compared with a reference that was only guessed."""
+    dark = np.full((16, 16, 3), 10, np.uint8)
+    files = dict(images=('a.bmp', 'a.png', 'a.webp', 'x/a.png', 'y.png'), references=('a.png', 'a.tif', 'x/a.tif'))
+    for folder, names in files.items():
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(dark + (name == 'a.tif')).save(path)
+    code, out, _ = run(capsys, 'score', tmp_path / 'images', '--json')
+    assert code == 0 and len(json.loads(out)['images']) == 5
+    code, out, err = run(capsys, 'score', tmp_path / 'images', '--reference', tmp_path / 'references', '--json')
+    report = json.loads(out, parse_constant=pytest.fail)  # an infinite number is not JSON
+    assert code == 1 and [(scores['image'], scores['PSNR']) for scores in report['images']] == [
+        (f'{tmp_path}/images/a.png', 'inf'), (f'{tmp_path}/images/x/a.png', 'inf')]
+    assert err.count('has several references: ') == 2 and 'y.png has no reference: there is no y.* in' in err
+    code, out, _ = run(capsys, 'score', tmp_path / 'images' / 'a.webp', '--reference', tmp_path / 'references' / 'a.tif')
+    assert code == 0 and out.startswith('1 images: PSNR ')
+    code, out, _ = run(capsys, 'score', tmp_path / 'images' / 'a.png', '--reference', tmp_path / 'references')
+    assert code == 0 and 'PSNR inf' in out
+    assert run(capsys, 'score', tmp_path / 'images' / 'y.png', '--reference', tmp_path / 'references')[0] == 2
