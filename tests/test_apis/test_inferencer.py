@@ -309,7 +309,7 @@ def test_strength(simple):
 def test_strength_by_class_and_pictures(tmp_path):
     """With a bank that knows the left from the right."""
     class LeftRight(torch.nn.Module):
-        name, checkpoint, num_classes = 'skb.model', None, 2
+        name, checkpoint, num_classes, loaded = 'skb.model', None, 2, True
 
         def forward(self, image):
             right = torch.linspace(-1, 1, image.shape[-1]).expand(len(image), 1, *image.shape[-2:])

@@ -159,7 +159,13 @@ def test_nothing_to_do(capsys, tmp_path):
     (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'),
     (['-o', 'out', '--class-strength', '0.2'], 'expected CLASS=STRENGTH'),
     (['-o', 'out', '--class-strength', 'moon=1', '--class-strength', 'sky=1'], 'names moon'),
-    (['-o', 'out', '--model', 'gamma', '--batch-size', '0'], 'batch_size=0: expected 1'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
+    (['-o', 'out', '--model', 'gamma', '--batch-size', '0'], 'batch_size=0: expected 1'),
+    (['-o', '', '--model', 'gamma'], 'The name of the folder for the results is empty'),
+    (['-o', 'out', '--model', 'a.png'], 'a.png is not a config'),
+    (['-o', 'out', '--model', 'gamma', '--semantic-map', '--bank', 'nothing'], "no config or model called 'nothing'"),
+    (['-o', 'out', '--model', 'gamma', '--semantic-map', '--bank', 'clahe'], 'describes no knowledge bank'),
+    (['-o', 'out', '--model', 'gamma', '--class-strength', 'sky=1', '--bank', 'skb/segformer_mit-b0_ade20k'],
+     'cannot read its weights'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
     (['-o', 'out', '--class-strength', 'moon=1'], 'names moon'), (['-o', 'out', '--weights', 'w.pth'], 'without the model'),
     (['-o', 'a.png/out', '--model', 'gamma'], 'a.png is a file, not a folder'),
     (['-o', '.', '--model', 'gamma'], 'one of the originals'), (['-o', 'out', '--bits', '10'], 'invalid choice'),
@@ -234,6 +240,8 @@ def test_info(capsys):
     code, out, _ = run(capsys, 'info', 'demo/drbn_skf_demo', '--json')
     found = json.loads(out)
     assert code == 0 and found['classes'][0] == 'sky' and found['of these in SE modules'] > 0
+    code, out, _ = run(capsys, 'info', 'clahe')
+    assert code == 0 and 'classes' in out and ', pavement, ' in out  # of the bank that segments photos for it
     code, out, err = run(capsys, 'info', 'nobody')
     assert code == 2 and "no config or model called 'nobody'" in err
 
