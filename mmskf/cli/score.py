@@ -113,10 +113,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f'{len(rows)} images: ' + ', '.join(f'{name} {score if isinstance(score, str) else f"{score:.4f}"}'
                                                   for name, score in means.items()))
-        for name in names:
-            count = sum(scores[name] is not None for _, scores in rows)
-            if 0 < count < len(rows):
-                print(f'{name} is the mean of {count} images: the others could not be measured')
+        for metric in metrics:
+            count = sum(scores[metric.metric] is not None for _, scores in rows)
+            if metric.unmeasurable and count < len(rows):
+                print(f'{metric.metric}: {len(rows) - count} of {len(rows)} images could not be measured and are not in the mean, '
+                      f'because they are {metric.unmeasurable}')
     if not found:
         return WRONG_CALL
     return FAILED if failed else 0
