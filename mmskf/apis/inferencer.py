@@ -201,7 +201,7 @@ class SKFInferencer(BaseInferencer):
         self.check_options(**forward_kwargs, **postprocess_kwargs)
         if forward_kwargs.get('class_strength') or visualize_kwargs.get('semantic_map'):
             self._load_bank()
-        if batch_size < 1:
+        if not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f'batch_size={batch_size!r}: expected 1 or more')
         folder = None if out_dir is None else ResultFolder(out_dir, sources, format, postprocess_kwargs.get('bits', 8))
         if not sources:

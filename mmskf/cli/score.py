@@ -57,17 +57,18 @@ def pairs(images: str, references: str | None) -> tuple[list[tuple[Path, Path | 
     by_name: dict[str, dict[str, Path]] = defaultdict(dict)
     for relative, path in known:
         by_name[os.path.splitext(relative)[0]][relative] = path
-    pairs, failed = [], []
+    matched: list[tuple[Path, Path | None]] = []
+    failed: list[str] = []
     for relative, path in found:
         name = os.path.splitext(relative)[0]
         candidates = by_name[name]
         if relative in candidates or len(candidates) == 1:
-            pairs.append((path, candidates.get(relative) or next(iter(candidates.values()))))
+            matched.append((path, candidates.get(relative) or next(iter(candidates.values()))))
         elif candidates:
             failed.append(f'{path} has several references: {", ".join(map(str, candidates.values()))}')
         else:
             failed.append(f'{path} has no reference: there is no {name}.* in {references}')
-    return pairs, failed
+    return matched, failed
 
 
 def run(args: argparse.Namespace) -> int:

@@ -334,6 +334,13 @@ def test_strength_by_class_and_pictures(tmp_path):
     assert files_below(tmp_path) == ['0000.png', 'semantic_map/0000.png', 'side_by_side/0000.png']
 
 
+@pytest.mark.parametrize('batch_size', [0, 1.5, '2'])
+def test_batch_sizes_that_are_none(simple, batch_size):
+    """Otherwise a batch would never be full, and hold all photos."""
+    with pytest.raises(ValueError, match=f'batch_size={batch_size!r}: expected 1 or more'):
+        simple.stream([np.zeros((4, 4, 3), np.uint8)], batch_size=batch_size)
+
+
 def test_the_bank_of_mmskf_knows_its_classes():
     enhance = SKFInferencer('gamma', device='cpu')
     assert enhance.classes[:4] == ['sky', 'building', 'pole', 'road'] and len(enhance.classes) == 11
