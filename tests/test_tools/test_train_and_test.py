@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -75,8 +76,9 @@ def test_training_leaves_checkpoints_pictures_and_logs(trained):
     pictures = sorted(trained.glob('*/vis_data/vis_image/*.png'))
     assert {picture.name.split('_')[0] for picture in pictures} == {'0', '1'}
     assert np.asarray(Image.open(pictures[0])).shape == (42, 3 * 54, 3)  # input, output, ground truth
-    scalars = next(trained.glob('*/vis_data/scalars.json')).read_text()
-    assert '"loss_recon"' in scalars and '"PSNR"' in scalars
+    scalars = [json.loads(line) for line in next(trained.glob('*/vis_data/scalars.json')).read_text().splitlines()]
+    for key, steps in dict(loss_recon=[1, 2, 3, 4], PSNR=[2, 4]).items():
+        assert [line['step'] for line in scalars if key in line] == steps
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(trained, train, tmp_path):
