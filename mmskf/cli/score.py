@@ -117,8 +117,8 @@ def run(args: argparse.Namespace) -> int:
         for metric in metrics:
             count = sum(scores[metric.metric] is not None for _, scores in rows)
             if metric.unmeasurable and count < len(rows):
-                print(f'{metric.metric}: {len(rows) - count} of {len(rows)} images could not be measured and are not in the mean, '
-                      f'because they are {metric.unmeasurable}')
+                print(f'{metric.metric}: {len(rows) - count} of {len(rows)} images could not be measured and are not in the '
+                      f'mean, because they are {metric.unmeasurable}')
     if not found:
         return WRONG_CALL
     return FAILED if failed else 0
