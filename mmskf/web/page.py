@@ -26,7 +26,7 @@ PRIVACY = 'Photos and results are removed from the disk when you leave this page
 CSS = Path(__file__).with_name('page.css')
 THEME = gr.themes.Base(
     primary_hue='blue', neutral_hue='slate', radius_size='sm', font_mono=('ui-monospace', 'monospace'),
-    font=(gr.themes.LocalFont('IBM Plex Sans'), 'system-ui', 'sans-serif'))  # that of gradio's own files, not Google's
+    font=(gr.themes.LocalFont('IBM Plex Sans', (400, 600, 700)), 'system-ui', 'sans-serif'))  # that of gradio's own files, not Google's
 
 
 class Page:
@@ -49,7 +49,7 @@ class Page:
                 request: gr.Request, progress: gr.Progress = gr.Progress()) -> Iterator[tuple]:  # noqa: B008
         """Enhances photos; class_strength gives classes another strength, such as {"sky": 0.2}."""
         paths = self._bring(photos, request)
-        folder = self.visits.new_results(_visitor(request))
+        folder = self.visits.new_folder(_visitor(request), 'results')
         outcomes: list[Outcome] = []
         try:
             found = self.studio.enhance(paths, folder, model, strength, class_strength)
@@ -67,11 +67,14 @@ class Page:
     def find_classes(self, photos: list[str] | None, model: str, request: gr.Request) -> tuple[Any, ...]:
         """The semantic map of the first photo, its classes, and no strength for any of them."""
         path, *_ = self._bring(photos, request)
+        folder = self.visits.new_folder(_visitor(request), 'map')
         try:
-            picture, names = self.studio.parts(path, model)
+            picture, names = self.studio.find_classes(path, folder, model)
         except OF_CALL + OF_EXECUTION as error:
             raise _for_visitor(error) from error
-        return gr.Image(picture, visible=True), names, {}
+        if not self.visits.expects(folder):
+            raise gr.Error('You have left the page', print_exception=False)
+        return gr.Image(str(picture), visible=True), names, {}
 
     def _bring(self, photos: list[str] | None, request: gr.Request) -> list[Path]:
         """Notes what a visitor has uploaded."""
@@ -92,15 +95,17 @@ class Page:
         self.visits.leave(_visitor(request))
 
     def _build(self) -> gr.Blocks:
-        with gr.Blocks(title='mmskf', analytics_enabled=False, delete_cache=DELETE_CACHE) as blocks:
+        with gr.Blocks(title='mmskf', analytics_enabled=False, delete_cache=DELETE_CACHE, fill_width=True) as blocks:
             outcomes, classes = gr.State([]), gr.State([])
             gr.Markdown(INTRODUCTION, elem_id='introduction')
             with gr.Row(equal_height=False):
                 with gr.Column(scale=2, min_width=320):
-                    photos = gr.File(file_count='multiple', label=f'Photos, each {self.limits}', height=170, elem_id='photos')
+                    photos = gr.File(file_count='multiple', label=f'Photos, {self.limits}', height=170, elem_id='photos')
                     model = gr.Dropdown(self.studio.models, value=self.studio.default, label='Model', elem_id='model')
                     strength = gr.Slider(0, 1, 1, step=0.05, label='Strength', buttons=[], elem_id='strength',
-                                         info='From 0 (unchanged photo) to 1 (fully enhanced)')
+                                         info='0: unchanged photo, 1: fully enhanced')
+                    start = gr.Button('Enhance', variant='primary', size='lg', elem_id='enhance')
+                    stop = gr.Button('Stop after this photo', size='sm', visible=False, elem_id='stop')
                     with gr.Accordion('Strength by class', open=False, elem_id='classes'):
                         gr.Markdown(CLASSES_HELP)
                         find = gr.Button('Find the classes in the first photo', size='sm', elem_id='find')
@@ -108,17 +113,15 @@ class Page:
                                            elem_id='map')
                         class_strength = gr.JSON({}, visible=False)
                         self._render_sliders(classes, strength, class_strength)
-                    start = gr.Button('Enhance', variant='primary', size='lg', elem_id='enhance')
-                    stop = gr.Button('Stop after this photo', size='sm', visible=False, elem_id='stop')
                 with gr.Column(scale=5, min_width=480):
                     slider = gr.ImageSlider(label='Before and after', interactive=False, buttons=['fullscreen'],
                                             height=480, max_height=480, elem_id='slider')
                     gallery = gr.Gallery(label='Photos', visible=False, columns=6, height=150, allow_preview=False,
                                          object_fit='cover', buttons=[], elem_id='gallery')
                     problems = gr.HTML(visible=False, elem_id='problems')
-                    table = gr.HTML(visible=False, elem_id='table')
                     results = gr.File(label='Download', file_count='multiple', visible=False, interactive=False,
                                       elem_id='results')
+                    table = gr.HTML(visible=False, elem_id='table')
             gr.Markdown(f'{PRIVACY} mmskf {__version__}', elem_id='privacy')
 
             one_at_a_time: dict[str, Any] = dict(concurrency_limit=1, concurrency_id='studio')
@@ -146,7 +149,8 @@ class Page:
         @gr.render([classes, strength, class_strength], triggers=[classes.change, strength.release], show_progress='hidden')
         def sliders(names: Sequence[str], others: float, own: dict[str, float]) -> None:
             for name in names:
-                slider = gr.Slider(0, 1, own.get(name, others), step=0.05, label=name, buttons=[], elem_classes='class')
+                slider = gr.Slider(0, 1, own.get(name, others), step=0.05, label=name, buttons=[], interactive=True,
+                                   elem_classes='class')
                 slider.input(None, [slider, class_strength], class_strength, js=NOTE_STRENGTH.format(name=json.dumps(name)))
 
 

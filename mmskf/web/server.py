@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ def import_gradio() -> None:
         ImportError: If it is not installed.
     """
     os.environ.update(NO_TELEMETRY)
+    warnings.filterwarnings('ignore', message="'HTTP_422")  # gradio uses a name that Starlette has renamed
     try:
         import gradio  # noqa: F401
     except ImportError as error:

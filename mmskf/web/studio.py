@@ -24,8 +24,8 @@ PIXEL_LIMIT = 50_000_000
 PREVIEW_SIDE = 1600
 #: NIQE is computed from at most so many pixels in the middle of a photo: its time and memory grow with them.
 SCORED_PIXELS = 4_000_000
-#: Share of a photo from which on a class counts as one of its parts.
-PART_SHARE = 0.01
+#: Classes with a smaller share of a photo are not offered.
+CLASS_SHARE = 0.01
 
 
 @dataclass
@@ -154,19 +154,21 @@ class Studio:
         pixels, enhanced = result.pixels, result.prediction
         outcome.result, outcome.size = result.path, (pixels.shape[1], pixels.shape[0])
         outcome.niqe = self._niqe.measure(_middle(pixels)), self._niqe.measure(_middle(enhanced))
-        outcome.before, outcome.after = _save(pixels, folder / 'before.jpg'), _save(enhanced, folder / 'after.jpg')
+        outcome.before = _save(_preview(pixels), folder / 'before.jpg')
+        outcome.after = _save(_preview(enhanced), folder / 'after.jpg')
         return outcome
 
-    def parts(self, photo: Path, model: str) -> tuple[np.ndarray, list[str]]:
+    def find_classes(self, photo: Path, out_dir: Path, model: str) -> tuple[Path, list[str]]:
         """The semantic map of a photo.
 
         Args:
             photo (Path): Its file.
+            out_dir (Path): Folder for the picture of the map.
             model (str): One of :attr:`models`.
 
         Returns:
-            tuple: The picture of :func:`~mmskf.utils.pictures.semantic_overlay`, of at most :data:`PREVIEW_SIDE`, and the names
-            of the classes that cover at least :data:`PART_SHARE`, the largest first.
+            tuple: The picture, see :func:`~mmskf.utils.pictures.semantic_overlay`, and the names of the classes that cover at
+            least :data:`CLASS_SHARE` of the photo, the largest first.
 
         Raises:
             OSError, ValueError: If the photo cannot be read.
@@ -176,10 +178,11 @@ class Studio:
             pixels = _source(photo).read(self.pixel_limit).pixels
             labels = inferencer.labels(pixels)
         shares = np.bincount(labels.ravel(), minlength=len(inferencer.classes)) / labels.size
-        found = [inferencer.classes[label] for label in np.argsort(-shares, kind='stable') if shares[label] >= PART_SHARE]
+        found = [inferencer.classes[label] for label in np.argsort(-shares, kind='stable') if shares[label] >= CLASS_SHARE]
         small = np.asarray(_preview(pixels))
         rows, columns = (np.arange(new) * old // new for new, old in zip(small.shape[:2], labels.shape))
-        return semantic_overlay(small, labels[rows][:, columns], inferencer.classes), found
+        overlay = semantic_overlay(small, labels[rows][:, columns], inferencer.classes)
+        return _save(Image.fromarray(overlay), out_dir / 'map.png'), found
 
 
 def _source(photo: Path) -> Source:
@@ -203,7 +206,7 @@ def _preview(pixels: np.ndarray) -> Image.Image:
     return picture
 
 
-def _save(pixels: np.ndarray, path: Path) -> Path:
+def _save(picture: Image.Image, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _preview(pixels).save(path, quality=90)
+    picture.save(path, quality=90)
     return path

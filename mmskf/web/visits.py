@@ -12,17 +12,17 @@ class Visit:
     """The files of one visitor.
 
     Attributes:
-        uploads (set[Path]): The photos.
-        results (Path, optional): The folder of the latest results.
+        uploads (set[Path]): The folders of the photos, one for each content.
+        folders (dict[str, Path]): What was made of them, by its kind; of each kind only the latest is kept.
     """
     uploads: set[Path] = field(default_factory=set)
-    results: Path | None = None
+    folders: dict[str, Path] = field(default_factory=dict)
 
 
 class Visits:
     """The files of all visitors, below one folder. Those of a visitor are removed when they leave.
 
-    Two visitors who upload the same photo share its file: its name is the checksum of its content.
+    Gradio puts every upload into a folder that is named by the checksum of its content: visitors with the same photo share it.
 
     Args:
         root (Path): The folder, for nothing else; empty.
@@ -46,27 +46,25 @@ class Visits:
         """
         paths = [Path(photo).resolve() for photo in photos]
         for path in paths:
-            if not path.is_relative_to(self.root):
+            if path.parent.parent != self.root:
                 raise ValueError(f'{path.name} was not uploaded: only photos that are dropped on the page are enhanced')
-        self.arrive(visitor)
         with self._lock:
-            self._visits[visitor].uploads.update(paths)
+            self._visits.setdefault(visitor, Visit()).uploads.update(path.parent for path in paths)
         return paths
 
-    def new_results(self, visitor: str) -> Path:
-        """A new folder for the results of a visitor, instead of their previous one."""
-        self.arrive(visitor)
+    def new_folder(self, visitor: str, kind: str) -> Path:
+        """A new folder for what is made for a visitor, instead of the previous one of this kind."""
         folder = Path(tempfile.mkdtemp(dir=self.root))
         with self._lock:
-            visit = self._visits[visitor]
-            previous, visit.results = visit.results, folder
+            folders = self._visits.setdefault(visitor, Visit()).folders
+            previous, folders[kind] = folders.get(kind), folder
         _remove(previous)
         return folder
 
     def expects(self, folder: Path) -> bool:
-        """Whether a folder is that of a visitor's latest results. If not, nobody waits for them, and it is removed."""
+        """Whether a visitor still waits for what is made in a folder. If not, it is removed."""
         with self._lock:
-            expected = any(visit.results == folder for visit in self._visits.values())
+            expected = any(folder in visit.folders.values() for visit in self._visits.values())
         if not expected:
             _remove(folder)
         return expected
@@ -75,11 +73,9 @@ class Visits:
         """Removes all files of a visitor; when the last one leaves, everything, such as uploads that were broken off."""
         with self._lock:
             visit = self._visits.pop(visitor, Visit())
-            _remove(visit.results)
-            held = {path for other in self._visits.values() for path in other.uploads}
-            for path in visit.uploads - held:
-                _remove(path.parent)
-            for path in [] if self._visits else list(self.root.iterdir()):
+            held = {folder for other in self._visits.values() for folder in other.uploads}
+            given_up = [*visit.folders.values(), *(visit.uploads - held)]
+            for path in given_up if self._visits else list(self.root.iterdir()):
                 _remove(path)
 
 
