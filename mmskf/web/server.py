@@ -109,6 +109,20 @@ def make_app(studio: Studio, visits: Visits, file_limit: int) -> Any:
     return app
 
 
+def make_server(app: Any) -> Any:
+    """A uvicorn server of an application of :func:`make_app`."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            # Else it would wait for the connections by which open pages tell that they are there.
+            app.routes[-1].app.stop_event.set()
+            await super().shutdown(sockets)
+
+    return Server(uvicorn.Config(app, log_level='error', access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS))
+
+
 def serve(studio: Studio, port: socket.socket, file_limit: int) -> None:
     """Serves the page until Ctrl-C, SIGTERM, or the terminal is closed.
 
@@ -120,12 +134,7 @@ def serve(studio: Studio, port: socket.socket, file_limit: int) -> None:
     Raises:
         KeyboardInterrupt: When it is stopped.
     """
-    import_gradio()
-    import uvicorn
-
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.default_int_handler)
     with one_folder() as folder:
-        config = uvicorn.Config(make_app(studio, Visits(folder), file_limit), log_level='error', access_log=False,
-                                timeout_graceful_shutdown=SHUTDOWN_SECONDS)
-        uvicorn.Server(config).run([port])
+        make_server(make_app(studio, Visits(folder), file_limit)).run([port])

@@ -16,20 +16,6 @@ def studio():
     return Studio('gamma', device='cpu')
 
 
-@pytest.fixture
-def photos(tmp_path):
-    rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 90, (12, 15, 3), dtype=np.uint8))
-    exif = Image.Exif()
-    exif[0x010f] = 'a camera'
-    paths = [tmp_path / 'photos' / name for name in ('a.jpg', 'damaged.jpg', 'b.png')]
-    paths[0].parent.mkdir()
-    coarse.resize((300, 240)).save(paths[0], exif=exif)
-    paths[1].write_bytes(paths[0].read_bytes()[:400])
-    coarse.resize((20, 16)).save(paths[2])
-    return paths
-
-
 def test_outcomes(studio, photos, tmp_path):
     outcomes = list(studio.enhance(photos, tmp_path / 'out', 'gamma', 0.5))
     good, damaged, small = outcomes
