@@ -3,7 +3,7 @@ import json
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -17,6 +17,8 @@ from .visits import Visits
 DELETE_CACHE = (3600, 86400)
 #: A slider of a class writes its value to the dict of all, in the browser.
 NOTE_STRENGTH = '(value, strengths) => ({{...strengths, {name}: value}})'
+#: Of components that are on the page from the start: those that gradio creates later can make it hang.
+HIDDEN: Literal['hidden'] = 'hidden'
 INTRODUCTION = '# mmskf\nMakes dark photos bright.'
 CLASSES_HELP = ('Parts of the photo can have another strength: a night sky can stay dark while the street gets bright. They are '
                 'found by a segmentation network, which may be wrong: look at its map first.')
@@ -24,9 +26,10 @@ TABLE_HELP = ('NIQE tells how natural a photo looks, lower is better; in a photo
               f'{SCORED_PIXELS / 1e6:g} megapixels the middle is scored. Memory is the peak of the whole program.')
 PRIVACY = 'Photos and results are removed from the disk when you leave this page.'
 CSS = Path(__file__).with_name('page.css')
+# The font is in gradio's own files; others would come from Google.
 THEME = gr.themes.Base(
     primary_hue='blue', neutral_hue='slate', radius_size='sm', font_mono=('ui-monospace', 'monospace'),
-    font=(gr.themes.LocalFont('IBM Plex Sans', (400, 600, 700)), 'system-ui', 'sans-serif'))  # that of gradio's own files, not Google's
+    font=(gr.themes.LocalFont('IBM Plex Sans', (400, 600, 700)), 'system-ui', 'sans-serif'))
 
 
 class Page:
@@ -105,38 +108,35 @@ class Page:
                     strength = gr.Slider(0, 1, 1, step=0.05, label='Strength', buttons=[], elem_id='strength',
                                          info='0: unchanged photo, 1: fully enhanced')
                     start = gr.Button('Enhance', variant='primary', size='lg', elem_id='enhance')
-                    stop = gr.Button('Stop after this photo', size='sm', visible=False, elem_id='stop')
+                    stop = gr.Button('Stop after this photo', size='sm', elem_id='stop')
                     with gr.Accordion('Strength by class', open=False, elem_id='classes'):
                         gr.Markdown(CLASSES_HELP)
                         find = gr.Button('Find the classes in the first photo', size='sm', elem_id='find')
-                        overlay = gr.Image(visible=False, show_label=False, interactive=False, buttons=['fullscreen'],
+                        overlay = gr.Image(visible=HIDDEN, show_label=False, interactive=False, buttons=['fullscreen'],
                                            elem_id='map')
-                        class_strength = gr.JSON({}, visible=False)
+                        class_strength = gr.JSON({}, visible=HIDDEN)
                         self._render_sliders(classes, strength, class_strength)
                 with gr.Column(scale=5, min_width=480):
                     slider = gr.ImageSlider(label='Before and after', interactive=False, buttons=['fullscreen'],
                                             height=480, max_height=480, elem_id='slider')
-                    gallery = gr.Gallery(label='Photos', visible=False, columns=6, height=150, allow_preview=False,
-                                         object_fit='cover', buttons=[], elem_id='gallery')
-                    problems = gr.HTML(visible=False, elem_id='problems')
-                    results = gr.File(label='Download', file_count='multiple', visible=False, interactive=False,
+                    chosen = gr.Radio([], label='Photo', visible=HIDDEN, elem_id='chosen')
+                    problems = gr.HTML('', elem_id='problems')
+                    results = gr.File(label='Download', file_count='multiple', visible=HIDDEN, interactive=False,
                                       elem_id='results')
-                    table = gr.HTML(visible=False, elem_id='table')
+                    table = gr.HTML('', elem_id='table')
             gr.Markdown(f'{PRIVACY} mmskf {__version__}', elem_id='privacy')
 
             one_at_a_time: dict[str, Any] = dict(concurrency_limit=1, concurrency_id='studio')
             at_once: dict[str, Any] = dict(queue=False, show_progress='hidden', api_visibility='private')
             running = start.click(self.enhance, [photos, model, strength, class_strength],
-                                  [slider, gallery, problems, table, results, outcomes], api_name='enhance',
+                                  [slider, chosen, problems, table, results, outcomes], api_name='enhance',
                                   show_progress_on=slider, **one_at_a_time)
-            start.click(lambda: gr.Button(visible=True), None, stop, **at_once)
-            running.then(lambda: gr.Button(visible=False), None, stop, **at_once)
-            stop.click(lambda: gr.Button(visible=False), None, stop, cancels=running, **at_once)
+            stop.click(None, None, None, cancels=running)
             find.click(self.find_classes, [photos, model], [overlay, classes, class_strength], api_name='find_classes',
                        show_progress_on=find, **one_at_a_time)
-            gr.on([photos.change, model.change], lambda: (gr.Image(None, visible=False), [], {}), None,
+            gr.on([photos.change, model.change], lambda: (gr.Image(None, visible=HIDDEN), [], {}), None,
                   [overlay, classes, class_strength], **at_once)
-            gallery.select(_choose, outcomes, slider, **at_once)
+            chosen.input(_choose, [outcomes, chosen], slider, **at_once)
             photos.upload(self._note_uploads, photos, None, **at_once)
             blocks.load(self._arrive, None, None, **at_once)
             blocks.unload(self._leave)
@@ -168,17 +168,17 @@ def _succeeded(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _shown(outcomes: Sequence[Outcome]) -> tuple[Any, ...]:
-    """What the page shows of outcomes: slider, gallery, problems, table, results, and the outcomes themselves."""
+    """What the page shows of outcomes: slider, choice of a photo, problems, table, results, and the outcomes."""
     done = _succeeded(outcomes)
-    slider = _compared(done[0]) if len(done) == 1 else gr.skip() if done else gr.ImageSlider(None, label='Before and after')
-    gallery = gr.Gallery([(outcome.after, outcome.name) for outcome in done], visible=len(done) > 1)
-    problems = _problems(outcomes)
-    return (slider, gallery, gr.HTML(problems, visible=bool(problems)), gr.HTML(_table(done), visible=bool(done)),
-            gr.File([str(outcome.result) for outcome in done], visible=bool(done)), list(outcomes))
+    slider = _compared(done[-1]) if done else gr.ImageSlider(None, label='Before and after')
+    chosen = gr.Radio([(outcome.name, index) for index, outcome in enumerate(done)], value=len(done) - 1,
+                      visible=len(done) > 1 or HIDDEN)
+    results = gr.File([str(outcome.result) for outcome in done], visible=bool(done) or HIDDEN, interactive=False)
+    return slider, chosen, _problems(outcomes), _table(done), results, list(outcomes)
 
 
-def _choose(outcomes: Sequence[Outcome], chosen: gr.SelectData) -> gr.ImageSlider:
-    return _compared(_succeeded(outcomes)[chosen.index])
+def _choose(outcomes: Sequence[Outcome], index: int) -> gr.ImageSlider:
+    return _compared(_succeeded(outcomes)[index])
 
 
 def _compared(outcome: Outcome) -> gr.ImageSlider:
@@ -193,7 +193,9 @@ def _problems(outcomes: Sequence[Outcome]) -> str:
 
 
 def _table(outcomes: Sequence[Outcome]) -> str:
-    """The figures of outcomes, as HTML."""
+    """The figures of outcomes, as HTML; nothing without outcomes."""
+    if not outcomes:
+        return ''
 
     def score(value: float | None) -> str:
         return 'not measured' if value is None else f'{value:.2f}'
@@ -203,7 +205,7 @@ def _table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         width, height = outcome.size or (0, 0)
         memory = 'not measured' if outcome.memory is None else f'{outcome.memory / 2**30:.1f} GiB'
-        cells = (outcome.name, f'{width} × {height}', *map(score, outcome.niqe), f'{outcome.seconds:.1f} s', memory)
+        cells = (outcome.name, f'{width}x{height}', *map(score, outcome.niqe), f'{outcome.seconds:.1f} s', memory)
         rows.append(''.join(f'<td>{escape(cell)}</td>' for cell in cells))
     body = ''.join(f'<tr>{row}</tr>' for row in rows)
     return f'<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{TABLE_HELP}</p>'

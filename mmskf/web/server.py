@@ -48,7 +48,7 @@ def open_port(host: str, port: int) -> socket.socket:
         return socket.create_server(address[:2], family=family)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise OSError(f'Port {port} of {host} is in use, perhaps by another mmskf web: choose another one (--port)') from error
+            raise OSError(f'Port {port} of {host} is in use, perhaps by another mmskf web: choose another (--port)') from error
         if error.errno == errno.EACCES:
             raise OSError(f'Port {port} of {host} is reserved for the system: choose one from 1024 on (--port)') from error
         raise OSError(f'{host} is no address of this computer ({error.strerror}): choose 127.0.0.1 for this computer only, or '

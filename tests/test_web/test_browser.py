@@ -1,11 +1,10 @@
 """The page in a real browser: Chromium, driven by Selenium (Debian: chromium, chromium-driver)."""
-import json
 import shutil
 import time
+import urllib.request
 
 import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip('gradio')
 pytest.importorskip('selenium')
@@ -19,7 +18,9 @@ from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.wait import WebDriverWait  # noqa: E402
 
-SECONDS = 120  # for what a busy computer does slowly
+BEFORE, AFTER = ('#slider [data-testid=imageslider-image]' + which for which in (':not(.fixed)', '.fixed'))
+HANDLE = '#slider [data-testid=slider] .icon-wrap'
+SECONDS = 60  # for what a busy computer does slowly
 ARGUMENTS = ('--headless=new', '--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--window-size=1360,1000')
 
 
@@ -60,13 +61,7 @@ class Visitor:
     def drop(self, *photos):
         """Uploads photos."""
         self.see('#photos input[type=file]').send_keys('\n'.join(map(str, photos)))
-        self.see('#photos', lambda found: all(photo.stem in found.text for photo in photos))
-
-    def choose_model(self, name):
-        field = self.see('#model input')
-        field.click()
-        field.send_keys(Keys.CONTROL, 'a')
-        field.send_keys(name, Keys.ENTER)
+        self.see('#photos', lambda found: all(photo.stem in found.text for photo in photos) and '×' in found.text)  # noqa: RUF001
 
     def picture(self, selector):
         """The pixels of a picture on the page, as the browser shows them, shrunk to 8x8."""
@@ -95,29 +90,65 @@ def test_upload_and_enhance(visitor, photos):
     visitor.drop(*photos)
     visitor.click('#enhance')
     table = visitor.see('#table', lambda found: 'b.png' in found.text)
-    assert '300 × 240' in table.text and 'damaged.jpg' not in table.text
+    assert '300x240' in table.text and 'damaged.jpg' not in table.text
     assert visitor.see('#problems').text.startswith('damaged.jpg cannot be read as an image')
-    before, after = visitor.picture('#slider img:nth-of-type(1)'), visitor.picture('#slider img:nth-of-type(2)')
-    assert abs(before.mean() - after.mean()) > 30
-    links = [link.get_attribute('href') for link in visitor.driver.find_elements(By.CSS_SELECTOR, '#results a')]
-    assert [link.rpartition('/')[2] for link in links] == ['a.jpg', 'b.png']
-    handle = visitor.see('#slider .inner, #slider [role=slider], #slider .outer')
-    webdriver.ActionChains(visitor.driver).drag_and_drop_by_offset(handle, 80, 0).perform()
-    visitor.click('#gallery button:nth-of-type(2)')
-    visitor.see('#slider', lambda found: 'b.png' in found.text)
+    visitor.click('#chosen label:first-of-type input')
+    visitor.see('#slider', lambda found: 'a.jpg' in found.text)
+    before, after = visitor.picture(BEFORE), visitor.picture(AFTER)
+    with Image.open(photos[0]) as photo:
+        assert np.abs(before - np.asarray(photo.resize((8, 8), Image.Resampling.BOX), float)).mean() < 8
+    assert after.mean() - before.mean() > 30
+    assert '50%' in visitor.see(AFTER).get_attribute('style')
+    webdriver.ActionChains(visitor.driver).drag_and_drop_by_offset(visitor.see(HANDLE), 80, 0).perform()
+    visitor.see(AFTER, lambda found: '50%' not in found.get_attribute('style'))
+    links = visitor.driver.find_elements(By.CSS_SELECTOR, '#results a')
+    assert [link.get_attribute('download') for link in links] == ['a.jpg', 'b.png']
+    with urllib.request.urlopen(links[0].get_attribute('href')) as response, Image.open(response) as result:
+        assert result.format == 'JPEG' and result.size == (300, 240) and result.getexif()[0x010f] == 'a camera'
 
 
 def test_strength_by_class(visitor, photos):
     visitor.drop(photos[0])
     visitor.click('#classes button')
     visitor.click('#find')
-    visitor.see('#map img')
-    for field in visitor.driver.find_elements(By.CSS_SELECTOR, '.class input[type=number]') or [
-            visitor.see('.class input[type=number]')]:
+    visitor.picture('#map img')
+    visitor.see('.class input[type=number]')
+    for field in visitor.driver.find_elements(By.CSS_SELECTOR, '.class input[type=number]'):
         field.send_keys(Keys.CONTROL, 'a')
         field.send_keys('0', Keys.TAB)
     visitor.click('#enhance')
     visitor.see('#table', lambda found: 'a.jpg' in found.text)
-    before, after = visitor.picture('#slider img:nth-of-type(1)'), visitor.picture('#slider img:nth-of-type(2)')
     # Only classes with less than a hundredth of the photo are enhanced.
-    assert np.abs(before - after).mean() < 3
+    assert np.abs(visitor.picture(BEFORE) - visitor.picture(AFTER)).mean() < 3
+
+
+def test_24_megapixels(visitor, tmp_path):
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 90, (12, 18, 3), dtype=np.uint8))
+    coarse.resize((6000, 4000)).save(tmp_path / 'large.jpg', quality=80)
+    visitor.drop(tmp_path / 'large.jpg')
+    visitor.click('#enhance')
+    visitor.see('#table', lambda found: '6000x4000' in found.text)
+    assert visitor.picture(AFTER).mean() - visitor.picture(BEFORE).mean() > 30
+
+
+def test_too_large_a_file(visitor, tmp_path):
+    (tmp_path / 'large.jpg').write_bytes(bytes(2_100_000))
+    visitor.see('#photos input[type=file]').send_keys(str(tmp_path / 'large.jpg'))
+    assert '2000000 bytes' in visitor.see('.toast-body').text.replace(',', '')
+
+
+def test_without_a_photo(visitor):
+    visitor.click('#enhance')
+    visitor.see('.toast-body', lambda found: 'There is no photo yet' in found.text)
+
+
+def test_nothing_comes_from_elsewhere(visitor, page):
+    """All that the browser has asked for in this module."""
+    asked = set()
+    for entry in visitor.driver.get_log('performance'):
+        message = json.loads(entry['message'])['message']
+        if message['method'] == 'Network.requestWillBeSent':
+            asked.add(message['params']['request']['url'])
+    here = {url for url in asked if url.startswith((page.url, 'data:', 'blob:', 'about:', 'chrome:'))}
+    assert len(here) > 20 and asked == here
+    assert not [entry for entry in visitor.driver.get_log('browser') if 'Content Security Policy' in entry['message']]
