@@ -5,6 +5,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip('gradio')
 pytest.importorskip('selenium')
@@ -61,7 +62,7 @@ class Visitor:
     def drop(self, *photos):
         """Uploads photos."""
         self.see('#photos input[type=file]').send_keys('\n'.join(map(str, photos)))
-        self.see('#photos', lambda found: all(photo.stem in found.text for photo in photos) and '×' in found.text)  # noqa: RUF001
+        self.see('#photos', lambda found: all(photo.stem in found.text for photo in photos) and '⇣' in found.text)
 
     def picture(self, selector):
         """The pixels of a picture on the page, as the browser shows them, shrunk to 8x8."""
@@ -76,13 +77,13 @@ class Visitor:
 
 @pytest.fixture
 def visitor(chromium, page):
-    visitor = Visitor(chromium, page.url)
-    yield visitor
-    chromium.get('about:blank')  # leaves
-    end = time.monotonic() + SECONDS
-    while list(page.folder.iterdir()) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not list(page.folder.iterdir())
+    """In a tab of their own, which they close in the end: then nothing is left."""
+    first = chromium.current_window_handle
+    chromium.switch_to.new_window('tab')
+    yield Visitor(chromium, page.url)
+    chromium.close()
+    chromium.switch_to.window(first)
+    WebDriverWait(page, SECONDS).until(lambda page: not list(page.folder.iterdir()), 'something is left on the disk')
 
 
 def test_upload_and_enhance(visitor, photos):
