@@ -1,6 +1,6 @@
 """The page in a real browser: Chromium, driven by Selenium (Debian: chromium, chromium-driver)."""
+import json
 import shutil
-import time
 import urllib.request
 
 import numpy as np
