@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmskf.apis import SKFInferencer
+from mmskf.apis.model import check_device
 from mmskf.datasets import unpaired_sets
 from mmskf.evaluation import NIQE, NOT_MEASURED
 from mmskf.utils.errors import run_tool
@@ -77,6 +78,8 @@ def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 def main(args: Sequence[str] | None = None) -> int:
     given = parse_args(args)
     root = Path(given.root)
+    if given.device:
+        check_device(given.device)
     for path in given.out:
         check_destination(path)
     sets = unpaired_sets(root)
