@@ -182,7 +182,7 @@ def _choose(outcomes: Sequence[Outcome], index: int) -> gr.ImageSlider:
 
 
 def _compared(outcome: Outcome) -> gr.ImageSlider:
-    return gr.ImageSlider((outcome.before, outcome.after), label=outcome.name)
+    return gr.ImageSlider((str(outcome.before), str(outcome.after)), label=outcome.name)
 
 
 def _problems(outcomes: Sequence[Outcome]) -> str:

@@ -120,7 +120,7 @@ def make_server(app: Any) -> Any:
             app.routes[-1].app.stop_event.set()
             await super().shutdown(sockets)
 
-    return Server(uvicorn.Config(app, log_level='error', access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS))
+    return Server(uvicorn.Config(app, log_level='critical', access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS))
 
 
 def serve(studio: Studio, port: socket.socket, file_limit: int) -> None:
