@@ -1,10 +1,6 @@
 """``mmskf web``: a page in the browser that enhances photos."""
 import argparse
-import os
-import sys
 from typing import Any
-
-from mmskf.utils.errors import INTERRUPTED
 
 from .enhance import add_machine_options, add_model_options
 
@@ -54,9 +50,5 @@ def run(args: argparse.Namespace) -> int:
                     bank=args.bank)
     host, number = port.getsockname()[:2]
     print(f'mmskf: http://{f"[{host}]" if ":" in host else host}:{number} (Ctrl-C stops it)', flush=True)
-    try:
-        serve(studio, port, args.file_limit)
-    except KeyboardInterrupt:
-        print('mmskf: stopped', file=sys.stderr, flush=True)
-        os._exit(INTERRUPTED)  # a photo that is being enhanced would hold up the end, perhaps for minutes
+    serve(studio, port, args.file_limit)
     return 0

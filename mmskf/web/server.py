@@ -1,14 +1,18 @@
 """Serves the page. All that it writes is below one folder, which is removed when the server stops."""
 import errno
 import os
+import shutil
 import signal
 import socket
+import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from mmskf.utils.errors import INTERRUPTED
 
 from .studio import Studio
 from .visits import Visits
@@ -17,7 +21,7 @@ from .visits import Visits
 NO_TELEMETRY = dict(GRADIO_ANALYTICS_ENABLED='False', HF_HUB_DISABLE_TELEMETRY='1')
 #: The browser loads nothing from anywhere else, whatever gradio's code asks for.
 ONLY_FROM_HERE = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:"
-MEGABYTE = 10**6
+MEGABYTE = 2**20  # as gradio shows sizes
 SHUTDOWN_SECONDS = 2  # for open connections
 
 
@@ -109,8 +113,8 @@ def make_app(studio: Studio, visits: Visits, file_limit: int) -> Any:
     return app
 
 
-def make_server(app: Any) -> Any:
-    """A uvicorn server of an application of :func:`make_app`."""
+def make_server(app: Any, end: Callable[[], None] | None = None) -> Any:
+    """A uvicorn server of an application of :func:`make_app`; ``end`` is called when it has closed its connections."""
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -119,22 +123,27 @@ def make_server(app: Any) -> Any:
             # Else it would wait for the connections by which open pages tell that they are there.
             app.routes[-1].app.stop_event.set()
             await super().shutdown(sockets)
+            if end is not None:
+                end()
 
     return Server(uvicorn.Config(app, log_level='critical', access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS))
 
 
 def serve(studio: Studio, port: socket.socket, file_limit: int) -> None:
-    """Serves the page until Ctrl-C, SIGTERM, or the terminal is closed.
+    """Serves the page until Ctrl-C, SIGTERM, or the terminal is closed; then the process ends.
 
     Args:
         studio (Studio): What enhances.
         port (socket.socket): From :func:`open_port`.
         file_limit (int): Maximum size of a file in megabytes.
-
-    Raises:
-        KeyboardInterrupt: When it is stopped.
     """
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.default_int_handler)
     with one_folder() as folder:
-        make_server(make_app(studio, Visits(folder), file_limit)).run([port])
+
+        def end() -> None:
+            shutil.rmtree(folder, ignore_errors=True)
+            print('mmskf: stopped', file=sys.stderr, flush=True)
+            os._exit(INTERRUPTED)  # Python would wait for a photo that is being enhanced, perhaps for minutes
+
+        server = make_server(make_app(studio, Visits(folder), file_limit), end)
+        signal.signal(signal.SIGHUP, server.handle_exit)
+        server.run([port])

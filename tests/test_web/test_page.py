@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import mmskf
-from mmskf.apis import SKFInferencer
+from mmskf.apis import DEFAULT_MODEL, SKFInferencer
 from mmskf.cli import main
 
 gradio_client = pytest.importorskip('gradio_client')
@@ -138,7 +138,7 @@ def test_files_of_the_computer_are_not_served(page):
 
 def test_too_large_a_file(page, client, tmp_path):
     (tmp_path / 'large.jpg').write_bytes(bytes(2_100_000))
-    with pytest.raises(Exception, match='2000000'):
+    with pytest.raises(Exception, match='2097152'):
         client.predict(uploaded(tmp_path / 'large.jpg'), 'gamma', 1, {}, api_name='/enhance')
 
 
@@ -152,24 +152,27 @@ def test_nothing_is_kept_when_a_visitor_leaves(page, client, photos):
 
 
 def test_the_command(tmp_path):
-    """In a process of its own, which is ended by a signal."""
-    environment = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(mmskf.__file__)), TMPDIR=str(tmp_path))
+    """In a process of its own, which is ended by a signal while it enhances a large photo."""
+    folder = tmp_path / 'temporary'
+    folder.mkdir()
+    Image.new('RGB', (5000, 5000), (9, 9, 9)).save(tmp_path / 'large.png')
+    environment = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(mmskf.__file__)), TMPDIR=str(folder))
     process = subprocess.Popen([sys.executable, '-m', 'mmskf', 'web', '--port', '0', '--model', 'gamma'], env=environment,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()
         url = re.fullmatch(r'mmskf: (http://127\.0\.0\.1:\d+) \(Ctrl-C stops it\)\n', line)[1]
         assert '<gradio-app' in get(url)[0]
-        assert [path.name for path in tmp_path.glob('mmskf-web-*')]
-        # A connection that a page keeps open does not hold it up.
-        heartbeat = urllib.request.urlopen(f'{url}/gradio_api/heartbeat/someone')
+        client = gradio_client.Client(url, verbose=False)
+        client.submit(uploaded(tmp_path / 'large.png'), DEFAULT_MODEL, 1, {}, api_name='/enhance')
+        wait_for(lambda: list(folder.glob('mmskf-web-*/*/large.png')))
+        time.sleep(1)
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-        heartbeat.close()
+        out, err = process.communicate(timeout=20)
     finally:
         process.kill()
     assert process.returncode == 130 and err == 'mmskf: stopped\n' and out == ''
-    assert not list(tmp_path.glob('mmskf-web-*')) and not list(tmp_path.glob('tmp*'))
+    assert not [*folder.glob('mmskf-web-*'), *folder.glob('tmp*'), *folder.rglob('large*')]
 
 
 @pytest.mark.parametrize('args, message', [
