@@ -76,7 +76,7 @@ def test_constraints_are_what_is_required(constraints, python):
 
 
 @pytest.mark.parametrize('files, folders', [
-    (['runtime', 'video', 'onnx'], ['mmskf', 'tools']), (['runtime', 'tests'], ['tests', 'tools'])])
+    (['runtime', 'video', 'onnx', 'demo'], ['mmskf', 'tools']), (['runtime', 'tests'], ['tests', 'tools'])])
 def test_what_is_imported_is_required(files, folders):
     """But for what reads a kind of photo only where it is installed."""
     required = {canonicalize_name(requirement.name) for file in files for requirement in requirements(file)}

@@ -33,6 +33,8 @@ DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')  # those that MMEngine reads
 # Folders of the configs that are found by their bare name.
 MODEL_FOLDERS = ('baseline', 'skf', 'simple')
+#: What :func:`weights_of` says if the user has to give a checkpoint.
+TO_BE_GIVEN = 'to be given'
 # Fields of optim_wrapper that are for its constructor.
 OF_CONSTRUCTOR = {'constructor', 'paramwise_cfg', *PARTS}
 # Fields without a type -> what takes their content.
@@ -51,6 +53,13 @@ def model_index() -> list[dict]:
     root = config_root().parent
     files = mmengine.load(root / 'model-index.yml')['Import']
     return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
+
+
+def weights_of(model: dict) -> str:
+    """What a model in the index needs before it can be used: nothing, its checkpoint, or one of the user's."""
+    if not model['Metadata'].get('Parameters'):
+        return 'none needed'
+    return model.get('Weights') or TO_BE_GIVEN
 
 
 def indexed_weights(cfg: Config) -> str | None:

@@ -62,10 +62,7 @@ def add_parser(commands: Any) -> None:
                       help='strength of the enhancement, from 0 (unchanged photo) to 1 (fully enhanced) (default: 1)')
     look.add_argument('--class-strength', nargs='+', action='extend', type=class_strength, default=[], metavar='CLASS=0..1',
                       help='another strength for parts of the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
-    look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them), or a '
-                                      'FILE.onnx of "mmskf export"')
-    look.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
-
+    add_model_options(look, ', or a FILE.onnx of "mmskf export"')
     look.add_argument('--smooth', type=float, default=0., metavar='SECONDS',
                       help='of a video: smooth the brightness over this time, against flicker (default: 0)')
 
@@ -77,23 +74,34 @@ def add_parser(commands: Any) -> None:
                        help='also OUT/semantic_map: the semantic map of each photo, with a legend')
 
     machine = parser.add_argument_group('speed and memory')
-    machine.add_argument('--device', help='cpu, or cuda for the graphics card (default: a graphics card if available)')
-    machine.add_argument('--amp', action='store_true', help='compute in half precision: faster on a graphics card')
+    add_machine_options(machine)
     machine.add_argument('--batch-size', type=int, default=1, metavar='N',
                          help='photos of the same size to enhance at once (default: 1)')
-    machine.add_argument('--max-pixels', type=int, metavar='N',
-                         help='larger photos are enhanced in tiles of at most N pixels: a smaller N needs less memory (default: '
-                              "the model's own limit; 0: no tiles)")
     machine.add_argument('--pixel-limit', type=int, metavar='N',
                          help='do not read files with more pixels, which could be designed to exhaust the memory (default: '
                               '268,435,456; 0: no limit)')
-    machine.add_argument('--bank', metavar='CONFIG', help='the network that segments photos, for --class-strength and '
-                                                          "--semantic-map (default: the model's own, or the one in mmskf)")
 
     report = parser.add_argument_group('output')
     report.add_argument('--fail-fast', action='store_true', help='stop at the first photo that fails')
     report.add_argument('--json', action='store_true', help='print a report as JSON, for scripts')
     report.add_argument('--quiet', action='store_true', help='no progress bar')
+
+
+def add_model_options(group: Any, more: str = '') -> None:
+    """Adds the options that choose a model; ``more`` says what else can be one."""
+    group.add_argument('--model', help=f'the method (default: the one that comes with mmskf; "mmskf list" lists them){more}')
+    group.add_argument('--weights', metavar='FILE', help='checkpoint of the model, a file or URL')
+
+
+def add_machine_options(group: Any) -> None:
+    """Adds the options of :class:`~mmskf.apis.SKFInferencer` that say where and how a model runs."""
+    group.add_argument('--device', help='cpu, or cuda for the graphics card (default: a graphics card if available)')
+    group.add_argument('--amp', action='store_true', help='compute in half precision: faster on a graphics card')
+    group.add_argument('--max-pixels', type=int, metavar='N',
+                       help='larger photos are enhanced in tiles of at most N pixels: a smaller N needs less memory (default: '
+                            "the model's own limit; 0: no tiles)")
+    group.add_argument('--bank', metavar='CONFIG', help='the network that segments photos, for semantic maps and the strength '
+                                                        "by class (default: the model's own, or the one in mmskf)")
 
 
 def results_of_model(args: argparse.Namespace, sources: Sequence['Source'], photos: Sequence['Source'],

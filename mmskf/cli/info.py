@@ -17,12 +17,10 @@ def add_parser(commands: Any) -> None:
 def facts(name: str) -> dict[str, Any]:
     """Facts about a model, by headings."""
     from mmskf.apis import find_config, init_model
-    from mmskf.apis.config import model_index
+    from mmskf.apis.config import model_index, weights_of
     from mmskf.apis.inferencer import DEFAULT_BANK, build_bank
     from mmskf.models import EnhancementNet
     from mmskf.models.skb.class_names import class_names
-
-    from .list_models import weights_of
 
     config = find_config(name)
     indexed = next((model for model in model_index() if model['Name'] == config.stem), None)

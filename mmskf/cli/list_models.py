@@ -18,18 +18,11 @@ def add_parser(commands: Any) -> None:
     parser.add_argument('--json', action='store_true', help='print them as JSON, for scripts')
 
 
-def weights_of(model: dict) -> str:
-    """What a model in the index needs before it can be used: nothing, its checkpoint, or one of the user's."""
-    if not model['Metadata'].get('Parameters'):
-        return 'none needed'
-    return model.get('Weights') or 'to be given'
-
-
 def run(args: argparse.Namespace) -> int:
     """Prints the models; returns the exit code."""
     from prettytable import PrettyTable
 
-    from mmskf.apis.config import model_index
+    from mmskf.apis.config import model_index, weights_of
 
     models: list[dict] = sorted((model for model in model_index() if fnmatch.fnmatch(model['Name'], args.pattern)),
                                 key=lambda model: model['Name'])

@@ -12,7 +12,7 @@ from mmskf.utils.errors import INTERRUPTED, OF_CALL, OF_EXECUTION, WRONG_CALL, s
 from mmskf.utils.logs import logs_to_stderr
 from mmskf.version import __version__
 
-from . import enhance, export, info, list_models, score
+from . import enhance, export, info, list_models, score, web
 
 LIGHT = ('this installation has no PyTorch and OpenMMLab, and only runs exported models (mmskf enhance --model FILE.onnx); for '
          'everything else install mmskf with its requirements: docs/install.md')
@@ -24,6 +24,7 @@ EXAMPLES = '''examples:
   mmskf list                                     the available models
   mmskf score bright                             how natural the results look, as a number
   mmskf export drbn_lol -o drbn.onnx             a model as a file for onnxruntime
+  mmskf web                                      a page in the browser that does the same
 
 "mmskf enhance --help" explains all settings. Your photos themselves are never changed.
 The exit code is 0 if everything succeeded, 1 if some photos failed (they are listed), 2 if there was nothing to do
@@ -36,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--version', action='version', version=f'mmskf {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for module in (enhance, list_models, info, score, export):
+    for module in (enhance, list_models, info, score, export, web):
         module.add_parser(commands)
     return parser
 

@@ -204,7 +204,7 @@ def test_a_config_that_is_not_valid(capsys, photos, tmp_path, text, message):
 
 
 def test_help_of_all_commands(capsys):
-    for command in ([], ['enhance'], ['list'], ['info'], ['score']):
+    for command in ([], ['enhance'], ['list'], ['info'], ['score'], ['export'], ['web']):
         with pytest.raises(SystemExit) as end:
             main([*command, '--help'])
         assert end.value.code == 0 and 'usage: mmskf' in capsys.readouterr().out

@@ -5,6 +5,7 @@ import zlib
 
 import cv2
 import numpy as np
+import PIL
 import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
@@ -249,6 +250,8 @@ def test_heic_where_the_package_is_there(tmp_path, rgb):
 
 @pytest.mark.parametrize('mode', ['1', 'L', 'P', 'LA', 'RGBA', 'CMYK', 'YCbCr', 'LAB', 'I;16', 'F'])
 def test_modes(rgb, mode):
+    if mode == 'YCbCr' and int(PIL.__version__.split('.')[0]) < 13:
+        pytest.skip('before version 13, Pillow cannot read the TIFFs in YCbCr that it writes')
     gray = Image.fromarray(rgb).convert('L')
     if mode == 'I;16':
         image, expected = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257), np.asarray(gray)

@@ -22,7 +22,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, which
 import cv2
 import numpy as np
 import torch
-from benchmark_sch import read_peak, reset_peak, synchronize
+from benchmark_sch import synchronize
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
@@ -32,6 +32,7 @@ from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import datasets, optim_wrappers
 from mmskf.utils.errors import run_tool
+from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
 
 WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from mmskf.apis.cli import add_device_argument
 from mmskf.models.losses import SCHLoss
 from mmskf.utils.errors import run_tool
+from mmskf.utils.memory import read_peak, reset_peak
 
 NUM_CLASSES = 59
 CLASSES_PER_IMAGE = 15
@@ -68,23 +69,6 @@ def make_inputs(shape, device):
     labels = chosen.gather(1, smooth(CLASSES_PER_IMAGE).argmax(1).flatten(1)).view(num_images, height, width)
     target = target.mul(255).round().div(255)
     return pred.to(device), target.to(device), labels.to(device)
-
-
-def reset_peak(device):
-    """Resets the peak and returns the memory in use, in bytes."""
-    if device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.memory_allocated(device)
-    Path('/proc/self/clear_refs').write_text('5')
-    return read_peak(device)
-
-
-def read_peak(device):
-    """The peak memory since the last reset, in bytes; resident memory (Linux) on the CPU."""
-    if device.type == 'cuda':
-        return torch.cuda.max_memory_allocated(device)
-    status = Path('/proc/self/status').read_text()
-    return int(status.split('VmHWM:')[1].split()[0]) * 1024
 
 
 def synchronize(device):
