@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mmskf.utils.image import to_uint8
@@ -15,11 +16,18 @@ from mmskf.utils.image_file import PIXEL_LIMIT
 from mmskf.utils.photos import PhotoInput, Result, ResultFolder, Source, find_photos
 from mmskf.utils.pictures import side_by_side
 from mmskf.utils.strength import blend, check_strength
+from mmskf.utils.tiles import Span, grid_of, resampling, shares_of, shrunk_size
 
 from . import ONNX
 
 #: The key of mmskf's own data in the metadata of an ONNX file; its value is JSON.
 METADATA_KEY = 'mmskf'
+#: The input of a file for tiles that says whether the image is one.
+TILE = 'tile'
+#: The names of statistics of the whole image begin with it; the others that a tile needs are maps of the prior.
+STATISTIC = 'statistic_'
+#: The name of an output that a tile needs of the whole image is that of the tile's input and this.
+OF_WHOLE = '_of_whole'
 PROVIDERS = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')
 
 
@@ -33,10 +41,13 @@ class ExportedModel:
         path (str | Path): The file.
         device (str): 'cpu', or 'cuda' with the package onnxruntime-gpu. Defaults to 'cpu'.
         threads (int): Threads for the computation. Defaults to 0: as many as there are cores.
+        max_pixels (int, optional): A photo with more pixels is enhanced in tiles of at most this size, which bounds the memory.
+            Defaults to None: the network's own limit; 0: no tiles.
 
     Attributes:
         metadata (dict): 'model': its name; 'version': that of mmskf; 'prior': the names of the maps of the prior, if that is an
-            input; 'dtype': 'float32', 'float16' or 'int8'.
+            input; 'dtype': 'float32', 'float16' or 'int8'; 'of_whole': the names of what a tile needs of the whole image, None if
+            the file is not for tiles; 'max_pixels', 'context', 'size_divisor': as in :class:`mmskf.models.EnhancementNet`.
 
     Shape:
         uint8 (H, W, 3), RGB -> float32 (H, W, 3), RGB, 0..255, not rounded
@@ -51,7 +62,7 @@ class ExportedModel:
         ValueError: If the file is no ONNX file of mmskf, or the device is unknown.
     """
 
-    def __init__(self, path: str | Path, device: str = 'cpu', threads: int = 0):
+    def __init__(self, path: str | Path, device: str = 'cpu', threads: int = 0, max_pixels: int | None = None):
         if not Path(path).is_file():
             raise FileNotFoundError(f'There is no exported model {path}: "mmskf export MODEL -o {path}" writes one')
         if Path(path).suffix.lower() != ONNX:
@@ -79,6 +90,7 @@ class ExportedModel:
             raise ValueError(f'{path} was not written by "mmskf export": its inputs and outputs are unknown')
         self.path = Path(path)
         self.metadata: dict[str, Any] = json.loads(known)
+        self.max_pixels = self.metadata.get('max_pixels') if max_pixels is None else max_pixels or None
 
     def __call__(self, image: np.ndarray, prior: dict[str, np.ndarray] | None = None) -> np.ndarray:
         """Enhances a photo.
@@ -97,18 +109,57 @@ class ExportedModel:
         if lacking:
             raise ValueError(f'{self.path} was exported without its knowledge bank, and needs the maps {", ".join(lacking)} of a '
                              'prior for each photo: export it without --given-prior')
-        feed = {'image': np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)}
-        feed.update({name: np.asarray(prior[name], np.float32)[None] for name in self.metadata['prior'] if prior})
+        if self.max_pixels and image.shape[0] * image.shape[1] > self.max_pixels:
+            return self._in_tiles(image, self.max_pixels)
+        maps = {name: np.asarray(prior[name], np.float32)[None] for name in self.metadata['prior'] if prior}
+        return self._run(image, maps)[0]
+
+    def _run(self, image: np.ndarray, feed: dict[str, np.ndarray], outputs: Sequence[str] = ('enhanced', )) -> list[np.ndarray]:
+        """Outputs of the file for an image of 0..255 (H, W, 3); the enhanced one is the first, (H, W, 3) in 0..255."""
+        feed = dict(feed, image=np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255))
         try:
-            enhanced, = self.session.run(None, feed)
+            enhanced, *others = self.session.run(outputs, feed)
         except Exception as error:
             height, width = image.shape[:2]
             raise MemoryError(f'{self.path} does not run on {width}x{height} pixels, probably since the memory is not enough: '
-                              f'give a smaller photo ({" ".join(str(error).split())})') from error
+                              'give a smaller photo, or a smaller max_pixels (--max-pixels) '
+                              f'({" ".join(str(error).split())})') from error
         if not np.isfinite(enhanced).all():
             raise FloatingPointError(f'The output of {self.path} is NaN or infinite: its weights are broken, or {self.dtype} is '
                                      'not enough for it')
-        return np.ascontiguousarray(enhanced[0].transpose(1, 2, 0)) * np.float32(255)
+        return [np.ascontiguousarray(enhanced[0].transpose(1, 2, 0)) * np.float32(255), *others]
+
+    def _in_tiles(self, image: np.ndarray, max_pixels: int) -> np.ndarray:
+        """Enhances a large image (H, W, 3) in tiles, as :func:`mmskf.models.whole_image.enhance_in_tiles` does.
+
+        Raises:
+            ValueError: If the file is not for tiles.
+        """
+        height, width = image.shape[:2]
+        needs = self.metadata.get('of_whole')
+        if needs is None:
+            raise ValueError(f'{self.path} enhances at most {max_pixels:,} pixels at once, and this photo has {width}x{height}: '
+                             'export the model with --tiles; or, if the memory is enough for all of it (about 2 GB for a million '
+                             'pixels), set max_pixels=0 (--max-pixels 0)')
+        divisor = self.metadata['size_divisor']
+        padded = np.pad(image, ((0, -height % divisor), (0, -width % divisor), (0, 0)), 'reflect')
+        size = padded.shape[:2]
+        seen = shrunk_size(size, max_pixels, divisor)
+        whole: dict[str, np.ndarray] = {}
+        if needs:
+            small = cv2.resize(padded.astype(np.float32), seen[::-1], interpolation=cv2.INTER_AREA)
+            _, *values = self._run(small, {}, ['enhanced', *(f'{name}{OF_WHOLE}' for name in needs)])
+            whole = dict(zip(needs, values))
+        result = np.zeros((*size, 3), np.float32)
+        rows, columns, context = grid_of(size, max_pixels, self.metadata['context'], divisor)
+        for row, share_down in zip(rows, shares_of(rows, context)):
+            for column, share_across in zip(columns, shares_of(columns, context)):
+                feed = {name: value if name.startswith(STATISTIC) else _part_of_map(value, (row, column), size, seen)
+                        for name, value in whole.items()}
+                window = slice(*row), slice(*column)
+                tile = self._run(padded[window], feed | ({TILE: np.array(True)} if needs else {}))[0]
+                result[window] += tile * (share_down[:, None] * share_across)[..., None]
+        return result[:height, :width]
 
     @property
     def dtype(self) -> str:
@@ -165,3 +216,12 @@ class ExportedModel:
             return result
 
         return map(enhance, sources)
+
+
+def _part_of_map(maps: np.ndarray, window: Sequence[Span], size: Sequence[int], seen: Sequence[int]) -> np.ndarray:
+    """The part of a map of the prior (1, C, h, w) for a tile, as in :func:`mmskf.models.whole_image.prior_of_window`."""
+    for axis, span, length, part in zip((2, 3), window, size, seen):
+        first, second, weight = resampling(maps.shape[axis], span, length, part)
+        share = weight.astype(np.float32).reshape([-1 if i == axis else 1 for i in range(4)])
+        maps = maps.take(first, axis) * (1 - share) + maps.take(second, axis) * share
+    return maps
