@@ -1,5 +1,6 @@
 """Exported files against the models in PyTorch, at sizes that were not traced."""
 import json
+import re
 import subprocess
 import sys
 
@@ -74,7 +75,7 @@ def with_bank(tmp_path_factory):
     folder = tmp_path_factory.mktemp('export')
     model = small_editor('retinexnet')
     with pytest.warns(UserWarning, match='has no checkpoint'):
-        report = export_model(model, folder / 'bank.onnx')
+        report = export_model(model, folder / 'bank.onnx', tiles=True)
     assert report.max_difference < 2e-5
     for height, width in SIZES:
         path = folder / 'photos' / f'{height}.png'
@@ -97,6 +98,59 @@ def test_enhance_by_a_file_with_its_bank(with_bank, tmp_path):
         found = np.asarray(Image.open(tmp_path / f'{height}.png'))
         assert found.shape == expected.shape and np.abs(found.astype(int) - expected).max() <= 1
         assert np.asarray(Image.open(tmp_path / 'side_by_side' / f'{height}.png')).shape[1] > 2 * width
+
+
+def worst(found, expected):
+    return np.abs(found.clip(0, 255) - expected.clip(0, 255)).max()
+
+
+def test_large_photos_are_enhanced_in_tiles(with_bank):
+    """As in PyTorch, with the prior of the whole photo; weights are in the file once."""
+    model, folder = with_bank
+    photo, path = dark_photo(150, 210), folder / 'bank.onnx'
+    weights = sum(weight.numel() for part in (model.generator, model.skb.network) for weight in part.parameters())
+    assert path.stat().st_size < 1.5 * 4 * weights + 600_000
+    exported = ExportedModel(path, max_pixels=9000)
+    assert exported.metadata['of_whole'] == list(prior_sources(model)) != []
+    expected, = SKFInferencer(model, max_pixels=9000).stream(photo)
+    found = exported(photo)
+    assert found.shape == photo.shape and worst(found, expected.enhanced) < 0.5
+
+
+@pytest.fixture(scope='module')
+def averaging(tmp_path_factory):
+    """A plain network with averages over the whole photo, and the files of it, for tiles and not."""
+    cfg = load_config('nafnet_lol')
+    cfg.model.generator.net = dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], middle_blk_num=1, dec_blk_nums=[1])
+    torch.manual_seed(0)
+    model = init_model(cfg)
+    with torch.no_grad():
+        for weight in model.generator.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    folder = tmp_path_factory.mktemp('averaging')
+    for name in ('tiles', 'plain'):
+        assert export_model(model, folder / f'{name}.onnx', tiles=name == 'tiles', name='averaging').max_difference < 2e-5
+    return model, folder
+
+
+def test_tiles_have_the_averages_of_the_whole_photo(averaging):
+    model, folder = averaging
+    photo = dark_photo(150, 210)
+    photo[:, 100:] //= 4
+    exported = ExportedModel(folder / 'tiles.onnx', max_pixels=9000)
+    assert exported.metadata['of_whole'] == ['statistic_0', 'statistic_1', 'statistic_2']
+    found, whole = exported(photo), ExportedModel(folder / 'tiles.onnx')(photo)
+    expected, = SKFInferencer(model, max_pixels=9000).stream(photo)
+    assert worst(found, expected.enhanced) < 0.5 and worst(found, whole) < 2
+    part = np.s_[:64, :64]
+    assert worst(found[part], whole[part]) < 0.2 * worst(exported(photo[part]), whole[part])
+
+
+def test_what_needs_nothing_of_the_whole_photo_is_enhanced_in_tiles_by_any_file(three_convolutions, tmp_path):
+    export_model(three_convolutions, tmp_path / 'plain.onnx')
+    photo = dark_photo(150, 210)
+    whole = ExportedModel(tmp_path / 'plain.onnx', max_pixels=0)(photo)
+    assert np.abs(ExportedModel(tmp_path / 'plain.onnx', max_pixels=9000)(photo) - whole).max() < 1e-3
 
 
 @pytest.fixture(scope='module')
@@ -139,6 +193,9 @@ def test_smaller_files(three_convolutions, tmp_path, capsys, monkeypatch):
     ('gamma', ['-o', 'gamma.onnx', '--given-prior'], 'gamma cannot be exported: it has no SE modules'),
     ('gamma', ['-o', 'gamma.pth'], 'gamma.pth: choose a name that ends with .onnx'),
     ('gamma', ['-o', 'gamma.pt2', '--dtype', 'int8'], "dtype='int8' is for .onnx files"),
+    ('gamma', ['-o', 'gamma.pt2', '--tiles'], '--tiles is for .onnx files'),
+    ('gamma', ['-o', 'gamma.onnx', '--tiles', '--given-prior'], '--tiles and --given-prior exclude each other'),
+    ('snr_lol', ['-o', 'snr.onnx', '--tiles'], 'snr_lol cannot be exported for tiles: it computes maps from the whole image'),
 ])
 def test_what_cannot_be_exported_is_named(model, options, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -154,6 +211,18 @@ def test_what_pytorch_cannot_trace_is_named(tmp_path):
     model.cfg.test_dataloader.dataset.pipeline.append(dict(type='mmagic.Flip', keys=['img']))
     with pytest.raises(ExportError, match='gamma cannot be exported: the step Flip of its test pipeline'):
         export_model(model, tmp_path / 'gamma.onnx', name='gamma')
+
+
+def test_a_photo_that_is_too_large_for_a_file_is_named(averaging, tmp_path, capsys):
+    _, folder = averaging
+    photo = tmp_path / 'photo.png'
+    Image.fromarray(dark_photo(64, 96)).save(photo)
+    command = ['enhance', str(photo), '-o', str(tmp_path / 'out'), '--model', str(folder / 'plain.onnx')]
+    assert main([*command, '--max-pixels', '6000']) == 1
+    assert re.search(r'photo.png: .*plain.onnx enhances at most 6,000 pixels at once, and this photo has 96x64: export the model '
+                     'with --tiles', capsys.readouterr().err)
+    assert main([*command, '--max-pixels', '0']) == 0
+    assert ExportedModel(folder / 'plain.onnx').max_pixels == 1_000_000
 
 
 def test_wrong_files_are_named(tmp_path, capsys):
