@@ -17,21 +17,23 @@ def add_parser(commands: Any) -> None:
 def facts(name: str) -> dict[str, Any]:
     """Facts about a model, by headings."""
     from mmskf.apis import find_config, init_model
-    from mmskf.apis.config import model_index
     from mmskf.apis.inferencer import DEFAULT_BANK
+    from mmskf.apis.model_card import index_entry
     from mmskf.models import EnhancementNet
     from mmskf.models.skb.class_names import class_names
 
     from .list_models import weights_of
 
     config = find_config(name)
-    indexed = next((model for model in model_index() if model['Name'] == config.stem), None)
+    indexed = index_entry(name)
     model = init_model(name)
     generator = cast(EnhancementNet, model.generator)
-    data = indexed['Metadata'] if indexed else {}
+    data = indexed['Metadata']
     found: dict[str, Any] = {'model': name, 'config': str(config)}
-    if indexed:
+    if 'Training Data' in data:  # else the model index does not have it
         found.update({'method': data['Model'], 'trained on': data['Training Data'], 'weights': weights_of(indexed)})
+    if 'License' in data:
+        found['license'] = data['License']
     se = sum(weight.numel() for module in generator.se_modules for weight in module.parameters())
     found['parameters'] = sum(weight.numel() for weight in generator.parameters())
     if se:
@@ -41,7 +43,7 @@ def facts(name: str) -> dict[str, Any]:
     found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} segments photos'
     if bank is not None:
         found['classes'] = class_names(bank)
-    for result in (indexed or {}).get('Results', []):
+    for result in indexed['Results']:
         scores = ', '.join(f'{metric} {score}' for metric, score in result['Metrics'].items())
         found[f'measured on {result["Dataset"]}'] = scores
     return found
