@@ -5,6 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from mmskf.export import is_exported
+
 DESCRIPTION = '''Writes a model with its knowledge bank as one file that takes plain RGB images of any size: FILE.onnx for
 onnxruntime and "mmskf enhance --model FILE.onnx", which need no PyTorch; FILE.pt2 for torch.export.load. The file is compared
 with the model at two sizes, and the difference is printed. See docs/export.md.'''
@@ -40,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from mmskf.export.exporter import check_target, export_model
     from mmskf.utils.image_folder import Originals, printable
 
+    if is_exported(args.model):
+        raise ValueError(f'{args.model} is an exported model already: give the name of the model that it was made from')
     check_target(Path(args.out), args.dtype, args.given_prior, args.tiles)
     cfg = load_config(args.model)
     weights = args.weights or indexed_weights(cfg)

@@ -1,7 +1,10 @@
 """``mmskf info``: what a model is and needs."""
 import argparse
 import json
+from pathlib import Path
 from typing import Any, cast
+
+from mmskf.export import is_exported
 
 DESCRIPTION = 'Describes a model, what it needs, and the classes of its knowledge bank.'
 
@@ -10,8 +13,20 @@ def add_parser(commands: Any) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser('info', help='what a model is and needs', description=DESCRIPTION)
     parser.set_defaults(run=run)
-    parser.add_argument('model', metavar='MODEL', help='a name of "mmskf list", or a config')
+    parser.add_argument('model', metavar='MODEL', help='a name of "mmskf list", a config, or a FILE.onnx of "mmskf export"')
     parser.add_argument('--json', action='store_true', help='print it as JSON, for scripts')
+
+
+def facts_of_exported(path: str) -> dict[str, Any]:
+    """Facts about an exported model, by headings."""
+    from mmskf.export.runtime import ExportedModel
+
+    model = ExportedModel(path)
+    limit, of_whole = model.max_pixels, model.metadata.get('of_whole')
+    return {
+        'file': path, 'model': model.metadata['model'], 'exported by': f'mmskf {model.metadata["version"]}', 'dtype': model.dtype,
+        'bytes': Path(path).stat().st_size, 'inputs': ['image', *model.metadata['prior']],
+        'largest photo': f'{limit:,} pixels' + ('' if of_whole is None else '; larger ones in tiles') if limit else 'any'}
 
 
 def facts(name: str) -> dict[str, Any]:
@@ -51,7 +66,7 @@ def facts(name: str) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Prints it; returns the exit code."""
-    found = facts(args.model)
+    found = facts_of_exported(args.model) if is_exported(args.model) else facts(args.model)
     if args.json:
         print(json.dumps(found))
         return 0

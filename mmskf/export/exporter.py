@@ -17,7 +17,7 @@ from torch.export import Dim, ExportedProgram
 
 from mmskf.models.editors.enhancement_editor import EnhancementEditor
 from mmskf.models.skb.knowledge_bank import import_optional
-from mmskf.utils.files import atomic_open
+from mmskf.utils.files import atomic_open, check_destination
 from mmskf.version import __version__
 
 from . import ONNX, PROGRAM
@@ -75,10 +75,12 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
     Raises:
         ExportError: If the model cannot be exported, or the file would differ from it by 1/255 or more; names the model.
         ImportError: If the packages for ONNX are not installed.
+        OSError: If the file cannot be written.
         ValueError: If the extension or the dtype is unknown.
     """
     path = Path(path)
     check_target(path, dtype, given_prior, tiles)
+    check_destination(path)
     if path.suffix.lower() == ONNX:
         for package in ('onnx', 'onnxscript', 'onnxruntime'):
             import_optional(package, f'Exporting to {path}', REQUIREMENT)

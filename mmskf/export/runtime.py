@@ -68,6 +68,8 @@ class ExportedModel:
         if Path(path).suffix.lower() != ONNX:
             raise ValueError(f'{path} is a program of PyTorch, for torch.export.load: export the model to a file {ONNX} to '
                              'enhance photos with it')
+        if max_pixels is not None and max_pixels < 0:
+            raise ValueError(f'max_pixels={max_pixels!r}: expected a number of pixels')
         if device not in PROVIDERS:
             raise ValueError(f'device={device!r}: an exported model runs on {" or ".join(PROVIDERS)}')
         try:
@@ -84,13 +86,30 @@ class ExportedModel:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
         except Exception as error:  # each kind of damage has its own
             reason = ' '.join(str(error).split())
-            raise ValueError(f'{path} cannot be read as an ONNX model ({reason}): export it again') from error
+            raise ValueError(f'{path} cannot be read as an ONNX model ({reason}): get or export it again, or install a newer '
+                             'onnxruntime if this one does not know its version of ONNX') from error
+        self.path = Path(path)
+        self.metadata = self._read_metadata()
+        self.max_pixels = self.metadata.get('max_pixels') if max_pixels is None else max_pixels or None
+
+    def _read_metadata(self) -> dict[str, Any]:
+        """What "mmskf export" wrote into the file.
+
+        Raises:
+            ValueError: If it was written by something else.
+        """
         known = self.session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
         if known is None:
-            raise ValueError(f'{path} was not written by "mmskf export": its inputs and outputs are unknown')
-        self.path = Path(path)
-        self.metadata: dict[str, Any] = json.loads(known)
-        self.max_pixels = self.metadata.get('max_pixels') if max_pixels is None else max_pixels or None
+            raise ValueError(f'{self.path} was not written by "mmskf export": its inputs and outputs are unknown')
+        try:
+            metadata = json.loads(known)
+            lacking = {'model', 'version', 'prior', 'dtype'} - metadata.keys()
+        except (AttributeError, ValueError):
+            lacking = {'data of its own'}
+        if lacking:
+            raise ValueError(f'{self.path} lacks {", ".join(sorted(lacking))}: it was written by another version of mmskf. '
+                             'Export the model again')
+        return metadata
 
     def __call__(self, image: np.ndarray, prior: dict[str, np.ndarray] | None = None) -> np.ndarray:
         """Enhances a photo.

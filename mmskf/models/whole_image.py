@@ -88,10 +88,9 @@ def prior_of_window(prior: SemanticPrior, window: Window, size: Sequence[int], s
 
     def cut(maps: Tensor) -> Tensor:
         for dim, span in ((-2, window[:2]), (-1, window[2:])):
-            where = resampling(maps.shape[dim], span, size[dim], seen[dim])
-            first, second, weight = (torch.from_numpy(array).to(maps.device) for array in where)
-            weight = weight.to(maps).view([-1 if i == maps.ndim + dim else 1 for i in range(maps.ndim)])
-            maps = torch.lerp(maps.index_select(dim, first), maps.index_select(dim, second), weight)
+            *cells, weight = map(torch.from_numpy, resampling(maps.shape[dim], span, size[dim], seen[dim]))
+            first, second = (maps.index_select(dim, index.to(maps.device)) for index in cells)
+            maps = torch.lerp(first, second, weight.to(maps).view([-1 if i == maps.ndim + dim else 1 for i in range(maps.ndim)]))
         return maps
 
     return SemanticPrior([cut(feature) for feature in prior.features], None if prior.logits is None else cut(prior.logits))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from networks import NETWORKS, small_prior
@@ -18,6 +19,7 @@ from mmskf.export.exporter import ExportError, export_model
 from mmskf.export.module import TRACED_SIZE, prior_sources
 from mmskf.export.runtime import ExportedModel
 from mmskf.models.editors.enhancement_editor import full_size, pad_to_multiple
+from mmskf.version import __version__
 
 SIZES = ((64, 96), (53, 38))
 assert TRACED_SIZE not in SIZES
@@ -225,16 +227,57 @@ def test_a_photo_that_is_too_large_for_a_file_is_named(averaging, tmp_path, caps
     assert ExportedModel(folder / 'plain.onnx').max_pixels == 1_000_000
 
 
-def test_wrong_files_are_named(tmp_path, capsys):
+@pytest.fixture(scope='module')
+def gamma(tmp_path_factory):
+    """The file of a method without weights."""
+    path = tmp_path_factory.mktemp('gamma') / 'gamma.onnx'
+    export_model(init_model('gamma'), path, name='gamma')
+    return path
+
+
+def changed(path, target, change):
+    """A copy of an ONNX file after a change of it."""
+    model = onnx.load(path)
+    change(model)
+    target.write_bytes(model.SerializeToString())
+
+
+def test_wrong_files_are_named(gamma, tmp_path, capsys):
     photo = tmp_path / 'photo.png'
     Image.fromarray(dark_photo(8, 8)).save(photo)
     (tmp_path / 'damaged.onnx').write_bytes(b'no model')
+    (tmp_path / 'short.onnx').write_bytes(gamma.read_bytes()[:-200])
+    changed(gamma, tmp_path / 'strange.onnx', lambda model: model.ClearField('metadata_props'))
+    for name, value in (('older.onnx', '{"model": "gamma", "dtype": "float32"}'), ('nonsense.onnx', '7')):
+        changed(gamma, tmp_path / name, lambda model, value=value: setattr(model.metadata_props[0], 'value', value))
+    changed(gamma, tmp_path / 'future.onnx', lambda model: setattr(model.opset_import[0], 'version', 999))
     for name, options, message in (
             ('missing.onnx', [], 'There is no exported model'), ('damaged.onnx', [], 'cannot be read as an ONNX model'),
-            ('damaged.onnx', ['--amp', '--max-pixels', '9'], '--amp, --max-pixels: not for an exported model'),
+            ('short.onnx', [], 'cannot be read as an ONNX model'),
+            ('future.onnx', [], 'or install a newer onnxruntime'),
+            ('strange.onnx', [], 'was not written by "mmskf export"'),
+            ('older.onnx', [], 'older.onnx lacks prior, version: it was written by another version of mmskf'),
+            ('nonsense.onnx', [], 'it was written by another version of mmskf'),
+            ('damaged.onnx', ['--amp', '--bank', 'x'], '--amp, --bank: not for an exported model'),
+            ('damaged.onnx', ['--max-pixels', '-9'], 'max_pixels=-9: expected a number of pixels'),
             ('damaged.onnx', ['--device', 'tpu'], "device='tpu'")):
         assert main(['enhance', str(photo), '-o', str(tmp_path / 'out'), '--model', str(tmp_path / name), *options]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_info_on_a_file(gamma, capsys):
+    assert main(['info', str(gamma), '--json']) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found['model'], found['dtype'], found['inputs'], found['largest photo']) == ('gamma', 'float32', ['image'], 'any')
+    assert found['exported by'] == f'mmskf {__version__}' and found['bytes'] == gamma.stat().st_size
+
+
+def test_what_would_be_lost_is_refused_first(gamma, capsys):
+    """Before the model is built and exported, which takes its time."""
+    assert main(['export', str(gamma), '-o', 'again.onnx']) == 2
+    assert 'gamma.onnx is an exported model already' in capsys.readouterr().err
+    assert main(['export', 'gamma', '-o', str(gamma / 'inside.onnx')]) == 2
+    assert re.search(r'inside.onnx cannot be written: .*gamma.onnx is a file, not a folder', capsys.readouterr().err)
 
 
 def test_steps_of_pipelines_for_tensors():

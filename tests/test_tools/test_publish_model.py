@@ -5,6 +5,7 @@ import shutil
 import pytest
 import torch
 import yaml
+from safetensors import safe_open
 
 from mmskf import weights as weights_module
 from mmskf.apis.model_card import index_entry
@@ -56,6 +57,17 @@ def test_safetensors(publish, checkpoint, tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(WeightsError, match=f'^{path} is no file of safetensors, or a damaged one'):
         read_state_dict(path)
+
+
+def test_layers_that_share_their_weights(publish, tmp_path):
+    shared = torch.arange(6.)
+    torch.save({'generator.a': shared, 'generator.b': shared, 'generator.c': shared[::2]}, tmp_path / 'shared.pth')
+    publish([str(tmp_path / 'shared.pth'), str(tmp_path / 'small.safetensors'), '--float32'])
+    path, = tmp_path.glob('small-*.safetensors')
+    assert {key: value.tolist() for key, value in read_state_dict(path).items()} == {
+        'generator.a': shared.tolist(), 'generator.b': shared.tolist(), 'generator.c': [0, 2, 4]}
+    with safe_open(path, 'pt') as file:
+        assert file.metadata() == dict(format='pt')
 
 
 def test_card(publish, checkpoint, tmp_path):

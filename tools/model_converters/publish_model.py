@@ -63,7 +63,8 @@ def select(weights, part, bare=False, float32=False):
             if not rounded.isfinite().all():
                 raise ValueError(f'{key} contains numbers of up to {value.abs().max():.3g}, too large for float16: use --float32')
             value = rounded
-        published[key.removeprefix(f'{part}.') if bare else key] = value.contiguous()
+        # A copy: safetensors refuse weights that share their memory, as those of a network that uses a layer twice do.
+        published[key.removeprefix(f'{part}.') if bare else key] = value.clone(memory_format=torch.contiguous_format)
     return published
 
 
@@ -78,7 +79,7 @@ def serialize(weights, suffix):
         ValueError: If it is something else.
     """
     if suffix == '.safetensors':
-        return safetensors.torch.save(weights)
+        return safetensors.torch.save(weights, dict(format='pt'))  # what other libraries ask a file for
     if suffix != '.pth':
         raise ValueError(f'DST ends with {suffix!r}: choose .pth or .safetensors')
     buffer = io.BytesIO()
