@@ -47,9 +47,8 @@ def test_workers_build_their_own_model(photo, expected):
     enhance(photo)
     copy = pickle.loads(pickle.dumps(enhance))
     assert copy._run is None and np.array_equal(copy(photo), expected)
-
-
-    loader = DataLoader([dict(img=photo[..., ::-1])] * 3, num_workers=2, batch_size=None, collate_fn=EnhanceLowLight('gamma'))
+    images = [dict(img=photo[..., ::-1]) for _ in range(3)]
+    loader = DataLoader(images, num_workers=2, batch_size=None, collate_fn=EnhanceLowLight('gamma'))
     assert all(np.array_equal(results['img'][..., ::-1], expected) for results in loader)
 
 
