@@ -89,12 +89,11 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
     sources = prior_sources(model) if given_prior else {}
     obstacle, needs = needs_of_tiles(module)
     if tiles and obstacle:
-        raise ExportError(f'{name} cannot be exported for tiles: {obstacle}. Leave --tiles out; a photo of more than '
-                          f'{model.generator.max_pixels:,} pixels then needs the memory for all of it')
+        raise ExportError(f'{name} cannot be exported for tiles: {obstacle}. Leave --tiles out')
     metadata: dict[str, Any] = dict(
         model=name, version=__version__, prior=list(sources), dtype=dtype, max_pixels=model.generator.max_pixels,
         context=model.generator.context, size_divisor=model.size_divisor,
-        of_whole=list(needs) if not obstacle and (tiles or not needs) else None)
+        of_whole=list(needs) if not obstacle and (tiles or not needs) else None, obstacle=obstacle)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f'draft{path.suffix.lower()}'
         if draft.suffix == PROGRAM:
@@ -183,9 +182,9 @@ def needs_of_tiles(module: ImageEnhancementModule) -> tuple[str | None, dict[str
     with torch.no_grad():
         inputs = module.inputs(image)
         if module.given_prior:
-            return 'its prior is given with the image', {}
+            return 'its prior is given with the photo', {}
         if module.steps or editor.generator.maps_of_whole(inputs):
-            return 'it computes maps from the whole image (it appends or stretches channels, or weighs pixels by their noise)', {}
+            return 'it computes pixelwise maps from the whole photo, such as an equalized image', {}
         _, maps, statistics = WholeImageModule(editor, module.steps)(image)
     return None, {**maps, **{f'{STATISTIC}{number}': value for number, value in enumerate(statistics)}}
 

@@ -47,7 +47,8 @@ class ExportedModel:
     Attributes:
         metadata (dict): 'model': its name; 'version': that of mmskf; 'prior': the names of the maps of the prior, if that is an
             input; 'dtype': 'float32', 'float16' or 'int8'; 'of_whole': the names of what a tile needs of the whole image, None if
-            the file is not for tiles; 'max_pixels', 'context', 'size_divisor': as in :class:`mmskf.models.EnhancementNet`.
+            the file is not for tiles, and 'obstacle': why no file can be; 'max_pixels', 'context', 'size_divisor': as in
+            :class:`mmskf.models.EnhancementNet`.
 
     Shape:
         uint8 (H, W, 3), RGB -> float32 (H, W, 3), RGB, 0..255, not rounded
@@ -157,9 +158,11 @@ class ExportedModel:
         height, width = image.shape[:2]
         needs = self.metadata.get('of_whole')
         if needs is None:
-            raise ValueError(f'{self.path} enhances at most {max_pixels:,} pixels at once, and this photo has {width}x{height}: '
-                             'export the model with --tiles; or, if the memory is enough for all of it (about 2 GB for a million '
-                             'pixels), set max_pixels=0 (--max-pixels 0)')
+            obstacle = self.metadata.get('obstacle')
+            advice = f'it has no tiles, since {obstacle}: use the model itself' if obstacle else 'export the model with --tiles'
+            raise ValueError(f'{self.path} enhances at most {max_pixels:,} pixels at once, and this photo has {width}x{height}. '
+                             f'{advice[0].upper()}{advice[1:]}; or, if the memory is enough for all of it (about 2 GB for a '
+                             'million pixels), set max_pixels=0 (--max-pixels 0)')
         divisor = self.metadata['size_divisor']
         padded = np.pad(image, ((0, -height % divisor), (0, -width % divisor), (0, 0)), 'reflect')
         size = padded.shape[:2]

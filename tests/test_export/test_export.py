@@ -69,6 +69,9 @@ def test_given_priors(name, tmp_path):
         assert np.abs(found - expected).max() < 0.01  # of 255
     with pytest.raises(ValueError, match=r'small.onnx was exported without its knowledge bank.*--given-prior'):
         exported(dark_photo(*SIZES[0]))
+    exported.max_pixels = 2000
+    with pytest.raises(ValueError, match='It has no tiles, since its prior is given with the photo: use the model itself'):
+        exported(photo, maps)
 
 
 @pytest.fixture(scope='module')
@@ -197,7 +200,7 @@ def test_smaller_files(three_convolutions, tmp_path, capsys, monkeypatch):
     ('gamma', ['-o', 'gamma.pt2', '--dtype', 'int8'], "dtype='int8' is for .onnx files"),
     ('gamma', ['-o', 'gamma.pt2', '--tiles'], '--tiles is for .onnx files'),
     ('gamma', ['-o', 'gamma.onnx', '--tiles', '--given-prior'], '--tiles and --given-prior exclude each other'),
-    ('snr_lol', ['-o', 'snr.onnx', '--tiles'], 'snr_lol cannot be exported for tiles: it computes maps from the whole image'),
+    ('snr_lol', ['-o', 'snr.onnx', '--tiles'], 'snr_lol cannot be exported for tiles: it computes pixelwise maps'),
 ])
 def test_what_cannot_be_exported_is_named(model, options, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -221,7 +224,7 @@ def test_a_photo_that_is_too_large_for_a_file_is_named(averaging, tmp_path, caps
     Image.fromarray(dark_photo(64, 96)).save(photo)
     command = ['enhance', str(photo), '-o', str(tmp_path / 'out'), '--model', str(folder / 'plain.onnx')]
     assert main([*command, '--max-pixels', '6000']) == 1
-    assert re.search(r'photo.png: .*plain.onnx enhances at most 6,000 pixels at once, and this photo has 96x64: export the model '
+    assert re.search(r'photo.png: .*plain.onnx enhances at most 6,000 pixels at once, and this photo has 96x64. Export the model '
                      'with --tiles', capsys.readouterr().err)
     assert main([*command, '--max-pixels', '0']) == 0
     assert ExportedModel(folder / 'plain.onnx').max_pixels == 1_000_000
