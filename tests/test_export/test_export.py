@@ -105,18 +105,25 @@ def test_enhance_by_a_file_with_its_bank(with_bank, tmp_path):
         assert np.asarray(Image.open(tmp_path / 'side_by_side' / f'{height}.png')).shape[1] > 2 * width
 
 
+def changed(path, target, change):
+    """A copy of an ONNX file after a change of it."""
+    model = onnx.load(path)
+    change(model)
+    target.write_bytes(model.SerializeToString())
+
+
 def worst(found, expected):
     return np.abs(found.clip(0, 255) - expected.clip(0, 255)).max()
 
 
 def test_large_photos_are_enhanced_in_tiles(with_bank):
-    """As in PyTorch, with the prior of the whole photo; weights are in the file once."""
+    """As in PyTorch, with the prior and the SE modules' attention of the whole photo; weights are in the file once."""
     model, folder = with_bank
     photo, path = dark_photo(150, 210), folder / 'bank.onnx'
     weights = sum(weight.numel() for part in (model.generator, model.skb.network) for weight in part.parameters())
     assert path.stat().st_size < 1.5 * 4 * weights + 600_000
     exported = ExportedModel(path, max_pixels=9000)
-    assert exported.metadata['of_whole'] == list(prior_sources(model)) != []
+    assert exported.metadata['of_whole'] == [*prior_sources(model), *(f'statistic_{number}' for number in range(3))]
     expected, = SKFInferencer(model, max_pixels=9000).stream(photo)
     found = exported(photo)
     assert found.shape == photo.shape and worst(found, expected.enhanced) < 0.5
@@ -124,7 +131,7 @@ def test_large_photos_are_enhanced_in_tiles(with_bank):
 
 @pytest.fixture(scope='module')
 def averaging(tmp_path_factory):
-    """A plain network with averages over the whole photo, and the files of it, for tiles and not."""
+    """A plain network with averages over the whole photo, and its file."""
     cfg = load_config('nafnet_lol')
     cfg.model.generator.net = dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=[1], middle_blk_num=1, dec_blk_nums=[1])
     torch.manual_seed(0)
@@ -132,19 +139,18 @@ def averaging(tmp_path_factory):
     with torch.no_grad():
         for weight in model.generator.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
-    folder = tmp_path_factory.mktemp('averaging')
-    for name in ('tiles', 'plain'):
-        assert export_model(model, folder / f'{name}.onnx', tiles=name == 'tiles', name='averaging').max_difference < 2e-5
-    return model, folder
+    path = tmp_path_factory.mktemp('averaging') / 'averaging.onnx'
+    assert export_model(model, path, tiles=True).max_difference < 2e-5
+    return model, path
 
 
 def test_tiles_have_the_averages_of_the_whole_photo(averaging):
-    model, folder = averaging
+    model, path = averaging
     photo = dark_photo(150, 210)
     photo[:, 100:] //= 4
-    exported = ExportedModel(folder / 'tiles.onnx', max_pixels=9000)
+    exported = ExportedModel(path, max_pixels=9000)
     assert exported.metadata['of_whole'] == ['statistic_0', 'statistic_1', 'statistic_2']
-    found, whole = exported(photo), ExportedModel(folder / 'tiles.onnx')(photo)
+    found, whole = exported(photo), ExportedModel(path)(photo)
     expected, = SKFInferencer(model, max_pixels=9000).stream(photo)
     assert worst(found, expected.enhanced) < 0.5 and worst(found, whole) < 2
     part = np.s_[:64, :64]
@@ -219,15 +225,17 @@ def test_what_pytorch_cannot_trace_is_named(tmp_path):
 
 
 def test_a_photo_that_is_too_large_for_a_file_is_named(averaging, tmp_path, capsys):
-    _, folder = averaging
-    photo = tmp_path / 'photo.png'
+    """A file that was exported without tiles."""
+    photo, path = tmp_path / 'photo.png', tmp_path / 'plain.onnx'
     Image.fromarray(dark_photo(64, 96)).save(photo)
-    command = ['enhance', str(photo), '-o', str(tmp_path / 'out'), '--model', str(folder / 'plain.onnx')]
+    metadata = json.dumps(dict(ExportedModel(averaging[1]).metadata, of_whole=None))
+    changed(averaging[1], path, lambda model: setattr(model.metadata_props[0], 'value', metadata))
+    command = ['enhance', str(photo), '-o', str(tmp_path / 'out'), '--model', str(path)]
     assert main([*command, '--max-pixels', '6000']) == 1
     assert re.search(r'photo.png: .*plain.onnx enhances at most 6,000 pixels at once, and this photo has 96x64. Export the model '
                      'with --tiles', capsys.readouterr().err)
     assert main([*command, '--max-pixels', '0']) == 0
-    assert ExportedModel(folder / 'plain.onnx').max_pixels == 1_000_000
+    assert ExportedModel(path).max_pixels == 1_000_000
 
 
 @pytest.fixture(scope='module')
@@ -236,13 +244,6 @@ def gamma(tmp_path_factory):
     path = tmp_path_factory.mktemp('gamma') / 'gamma.onnx'
     export_model(init_model('gamma'), path, name='gamma')
     return path
-
-
-def changed(path, target, change):
-    """A copy of an ONNX file after a change of it."""
-    model = onnx.load(path)
-    change(model)
-    target.write_bytes(model.SerializeToString())
 
 
 def test_wrong_files_are_named(gamma, tmp_path, capsys):
