@@ -301,7 +301,8 @@ def load(path: Path) -> Callable[..., list[np.ndarray]]:
         if not of_whole:
             return [enhanced]
         needs = dict(zip(exported.metadata['of_whole'], of_whole))
-        return [enhanced, *exported.session.run(['enhanced'], {'image': image.numpy(), TILE: np.array(True), **needs})]
+        tile, = exported.session.run(['enhanced'], {'image': image.numpy(), TILE: np.array(True), **needs})
+        return [enhanced, tile.clip(0, 1)]
 
     return run_onnx
 

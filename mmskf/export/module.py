@@ -45,8 +45,8 @@ class ExportModule(nn.Module):
 
     @staticmethod
     def enhanced(outputs: Outputs, image: Tensor) -> Tensor:
-        """The enhanced image in a generator's outputs, cropped to the size of the image, and clamped."""
-        enhanced = full_size(outputs).clamp(0, 1)
+        """The enhanced image in a generator's outputs, cropped to the size of the image, unclamped."""
+        enhanced = full_size(outputs)
         # Not by slices: whether these are contiguous depends on the size, which would become a condition of the program.
         for axis in (-2, -1):
             enhanced = enhanced.index_select(axis, torch.arange(image.shape[axis], device=image.device))
@@ -64,7 +64,7 @@ class ImageEnhancementModule(ExportModule):
     def forward(self, image: Tensor, prior: dict[str, Tensor] | None = None) -> Tensor:
         inputs = self.inputs(image)
         known: Prior = self.editor.test_prior(inputs) if prior is None else given(prior)
-        return self.enhanced(self.editor.generate(inputs, known), image)
+        return self.enhanced(self.editor.generate(inputs, known), image).clamp(0, 1)
 
 
 class WholeImageModule(ExportModule):
@@ -78,7 +78,7 @@ class WholeImageModule(ExportModule):
     def forward(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         outputs, prior, statistics = enhance_whole(self.editor, self.inputs(image))
         maps = {} if prior is None else {name: prior.source(index_of(name)) for name in prior_sources(self.editor)}
-        return self.enhanced(outputs, image), maps, statistics
+        return self.enhanced(outputs, image).clamp(0, 1), maps, statistics
 
 
 class TileModule(ExportModule):
@@ -86,7 +86,7 @@ class TileModule(ExportModule):
 
     Shape:
         image (1, 3, H, W), RGB in [0, 1]; prior: name -> (1, C, h, w); statistics, each of a shape of its own
-        -> (1, 3, H, W), RGB in [0, 1]
+        -> (1, 3, H, W), RGB, unclamped: tiles are blended first
     """
 
     def forward(self, image: Tensor, prior: dict[str, Tensor], statistics: list[Tensor]) -> Tensor:

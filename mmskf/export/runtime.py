@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from mmskf.utils.image import to_uint8
@@ -169,8 +168,7 @@ class ExportedModel:
         seen = shrunk_size(size, max_pixels, divisor)
         whole: dict[str, np.ndarray] = {}
         if needs:
-            small = cv2.resize(padded.astype(np.float32), seen[::-1], interpolation=cv2.INTER_AREA)
-            _, *values = self._run(small, {}, ['enhanced', *(f'{name}{OF_WHOLE}' for name in needs)])
+            _, *values = self._run(_shrunk(padded, seen), {}, ['enhanced', *(f'{name}{OF_WHOLE}' for name in needs)])
             whole = dict(zip(needs, values))
         result = np.zeros((*size, 3), np.float32)
         rows, columns, context = grid_of(size, max_pixels, self.metadata['context'], divisor)
@@ -181,7 +179,7 @@ class ExportedModel:
                 window = slice(*row), slice(*column)
                 tile = self._run(padded[window], feed | ({TILE: np.array(True)} if needs else {}))[0]
                 result[window] += tile * (share_down[:, None] * share_across)[..., None]
-        return result[:height, :width]
+        return result[:height, :width].clip(0, 255)
 
     @property
     def dtype(self) -> str:
@@ -238,6 +236,14 @@ class ExportedModel:
             return result
 
         return map(enhance, sources)
+
+
+def _shrunk(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Downsamples (H, W, 3) to float32, as ``torch.nn.functional.interpolate(mode='area')`` does."""
+    for axis, (cells, length) in enumerate(zip(size, image.shape)):
+        bins = [(i * length // cells, -(-(i + 1) * length // cells)) for i in range(cells)]
+        image = np.stack([image[(slice(None), ) * axis + (slice(*span), )].mean(axis, np.float32) for span in bins], axis)
+    return image
 
 
 def _part_of_map(maps: np.ndarray, window: Sequence[Span], size: Sequence[int], seen: Sequence[int]) -> np.ndarray:
