@@ -9,6 +9,7 @@ from torch import nn
 from mmskf.registry import RUNNERS
 from mmskf.weights import select_weights, training_state, weights_in
 
+from .compiling import compile_networks
 from .faults import dead_workers_explained, signals_restored
 from .resume import newest_checkpoint
 from .work_dir_lock import locked
@@ -24,6 +25,8 @@ class Runner(BaseRunner):
       those weights of ``load_from`` that match.
     - A work dir has one training at a time.
     - The error that ends a training says what happened.
+    - ``compile=True`` in the config, or a dict of options, compiles generator and knowledge bank, in testing too
+      (:func:`~mmskf.engine.compiling.compile_networks`).
 
     Args:
         **kwargs: See ``mmengine.runner.Runner``.
@@ -49,13 +52,24 @@ class Runner(BaseRunner):
 
     def val(self) -> dict:
         """Validates."""
+        self._maybe_compile('val_step')
         with dead_workers_explained():
             return super().val()
 
     def test(self) -> dict:
         """Tests."""
+        self._maybe_compile('test_step')
         with dead_workers_explained():
             return super().test()
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compiles the networks, where mmengine would compile the whole step, which breaks into many small graphs."""
+        options = self.cfg.get('compile')
+        if not options:
+            return
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        compile_networks(model, **({} if options is True else options))
+        self.logger.info('Generator and knowledge bank are compiled: the first iterations take longer, up to minutes')
 
     def _choose_checkpoint(self) -> None:
         """Chooses the checkpoint to resume from, before anything that depends on its seed is built."""

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,32 @@ def test_export_parity(tool):
     assert 0 < mean < largest < 1e-6 and megabytes < 0.1 and len(seconds) == 2
     with pytest.raises(module.ExportError, match='clahe cannot be exported'):
         module.measure('clahe', args)
+
+
+def test_benchmark_memory_counts_tensors(tool):
+    module = tool('tools/analysis_tools/benchmark_memory')
+    with module.TensorBytes() as memory:
+        weight = torch.zeros(1000, requires_grad=True)
+        assert memory.now == 4000
+        doubled = weight * 2
+        view = doubled[:10]  # has no memory of its own
+        loss = (doubled * doubled).sum()
+        assert memory.peak >= 12000 and memory.now == 8004
+        loss.backward()
+        del doubled, view, loss
+        assert memory.now == 8000 and weight.grad.nbytes == 4000
+    # 1 GB and 1/2 MB for each pixel of a card of 18 GB with 1 GB reserved: 32768 pixels, two images of 128x128.
+    args = module.parse_args(['llflow_s_lol', '--batch-size', '2', '--crop', '64'])
+    between, peak = 2**30, 2**30 + 2 * 64**2 * 2**19
+    assert module.what_fits(args, between, peak, card=18) == (8, 128)
+    assert module.what_fits(args, between, peak, card=1.5) == (0, 0)
+
+
+def test_benchmark_memory(tool, tmp_path, capsys):
+    (tmp_path / 'config.py').write_text(
+        f"_base_ = ['{ROOT}/configs/baseline/llflow_s_lol.py']\nmodel = dict(generator=dict({GENERATOR}, num_blocks=4))\n")
+    tool('tools/analysis_tools/benchmark_memory').main([
+        str(tmp_path / 'config.py'), '--crop', '64', '--repeats', '1', '--cards', '8', '--options',
+        'model.generator.reversible=True', 'model.generator.with_cp=True'])
+    plain, saving = re.findall(r'peak memory \d+ MB \((.*)\), .* s \(.*\)\n  8 GB: batch (\d+) of 64x64', capsys.readouterr().out)
+    assert plain[0] == '1.00' and float(saving[0]) < 0.6 and int(saving[1]) > 1.5 * int(plain[1])

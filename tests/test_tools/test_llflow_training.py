@@ -37,6 +37,7 @@ default_hooks = dict(checkpoint=dict(interval=4))
 custom_imports = dict(imports=['loss_log'])
 custom_hooks = _base_.custom_hooks + [dict(type='LossLog')]
 """
+SAVING = ['model.generator.reversible=True', 'model.generator.with_cp=True']
 HOOK = """
 import os, pathlib
 from mmengine.hooks import Hook
@@ -61,32 +62,44 @@ def losses(path):
     return [[float(value) for value in line.split()] for line in path.read_text().splitlines()]
 
 
-def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(config, pairs, tool, tmp_path, monkeypatch):
+@pytest.fixture(scope='module')
+def one_process(config, pairs, tool, tmp_path_factory):
+    """The work dir of a training by one process."""
+    folder = tmp_path_factory.mktemp('one')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(config.parent)
+        tool('tools/train').main([str(config), '--data-root', str(pairs), '--work-dir', str(folder)])
+    return folder
+
+
+@pytest.mark.parametrize('options', [[], SAVING], ids=['', 'saving memory'])
+def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(config, pairs, one_process, tmp_path, options):
     """Through the tools: ActNorm's first statistics are those of all processes, and so is the draw of the mean."""
-    monkeypatch.syspath_prepend(config.parent)
-    tool('tools/train').main([str(config), '--data-root', str(pairs), '--work-dir', str(tmp_path / 'one')])
     env = dict(os.environ, PYTHONPATH=str(config.parent), PYTHON=sys.executable, MASTER_PORT='29547', OMP_NUM_THREADS='1')
     result = subprocess.run(
         ['bash', 'tools/dist_train.sh', str(config), '2', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'two'),
-         '--cfg-options', 'train_dataloader.batch_size=2'], cwd=ROOT, env=env, capture_output=True, text=True)
+         '--cfg-options', 'train_dataloader.batch_size=2', *options], cwd=ROOT, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    one, first, second = (losses(path) for path in (tmp_path / 'one/losses', *(tmp_path / f'two/losses{i}' for i in (0, 1))))
+    one, first, second = (losses(path) for path in (one_process / 'losses', *(tmp_path / f'two/losses{i}' for i in (0, 1))))
     assert len(one) == 4 and first != second
     for expected, *halves in zip(one, first, second):
         assert [sum(pair) / 2 for pair in zip(*halves)] == pytest.approx(expected, rel=1e-4)
-    weights = [CheckpointLoader.load_checkpoint(f'{tmp_path}/{name}/iter_4.pth')['state_dict'] for name in ('one', 'two')]
+    weights = [CheckpointLoader.load_checkpoint(f'{folder}/iter_4.pth')['state_dict']
+               for folder in (one_process, tmp_path / 'two')]
     bias = 'generator.flow.levels.2.2.coupling.net.0.actnorm.bias'
     assert weights[0][bias].abs().max() > 0.01
     assert (weights[0][bias] - weights[1][bias]).abs().max() < 1e-4
 
 
-def test_average_clipping_and_half_precision(config, pairs, tool, tmp_path, monkeypatch):
+@pytest.mark.parametrize('options', [[], SAVING], ids=['', 'saving memory'])
+def test_average_clipping_and_half_precision(config, pairs, tool, tmp_path, monkeypatch, options):
     """The average takes ActNorm's first statistics over, and is what a validation decodes with."""
     monkeypatch.syspath_prepend(config.parent)
     (tmp_path / 'config.py').write_text(
         f"_base_ = ['{config}']\noptim_wrapper = dict(clip_grad=dict(max_norm=0.1))\n"
         "custom_hooks = _base_.custom_hooks + [dict(type='EMAHook', momentum=0.1)]\n")
-    tool('tools/train').main([str(tmp_path / 'config.py'), '--data-root', str(pairs), '--work-dir', str(tmp_path), '--amp'])
+    tool('tools/train').main([str(tmp_path / 'config.py'), '--data-root', str(pairs), '--work-dir', str(tmp_path), '--amp',
+                               *(['--cfg-options', *options] if options else [])])
     scalars = [json.loads(line) for line in next(tmp_path.glob('*/vis_data/scalars.json')).read_text().splitlines()]
     assert 'PSNR' in scalars[-1] and len(losses(tmp_path / 'losses')) == 4
     checkpoint = CheckpointLoader.load_checkpoint(f'{tmp_path}/iter_4.pth')

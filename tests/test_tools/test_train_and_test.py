@@ -348,6 +348,15 @@ def test_an_option_of_mmengine_that_is_not_for_these_models(train, tmp_path):
         train(tmp_path, 2, options=['efficient_conv_bn_eval=skb'])
 
 
+def test_compiled_networks_in_a_training(trained, train, tmp_path):
+    """The graphs that are compiled are those of the networks."""
+    train(tmp_path, 4, options=['compile.backend=eager'])
+    whole, compiled = (weights_of(folder, 4)['state_dict'] for folder in (trained, tmp_path))
+    assert 'Generator and knowledge bank are compiled' in next(tmp_path.glob('*/*.log')).read_text()
+    for key, value in whole.items():
+        torch.testing.assert_close(compiled[key], value)
+
+
 def test_checkpointed_activations_in_a_training(trained, train, tmp_path):
     """The training that takes less memory is the same."""
     train(tmp_path, 4, options=['activation_checkpointing=generator'])

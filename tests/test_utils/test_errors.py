@@ -14,7 +14,7 @@ from mmskf.utils.errors import run_tool
 from mmskf.utils.options import item_index
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'tools').rglob('*.py'))
+TOOLS = ['demo/enhance.py', *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'tools').rglob('*.py'))]
 
 
 def raise_(error):
@@ -123,6 +123,8 @@ def test_every_tool_ends_by_run_tool(name):
     ('tools/train.py', ['clahe', '--work-dir', '{here}/new'], 'nothing to train'),
     ('tools/test.py', ['nobody'], "no config or model called 'nobody'"),
     ('tools/test.py', ['drbn_lol', 'x.pth', '--unpaired', '{here}'], 'none of the folders MEF'),
+    ('demo/enhance.py', ['{here}/file', '--model', 'nobody'], "no config or model called 'nobody'"),
+    ('demo/enhance.py', ['{here}/file', '--model', 'drbn_lol'], 'drbn_lol was given no weights'),
     ('tools/model_converters/official_to_mmskf.py', ['drbn', '{here}/file', '{here}'], '{here} is a folder'),
     ('tools/model_converters/official_to_mmskf.py', ['drbn', '{here}/file', '{here}/file/x.pth'], 'is a file, not a folder'),
     ('tools/model_converters/official_to_mmskf.py', ['drbn', '{here}/file', '{here}/x.pth'], '{here}/file is empty'),

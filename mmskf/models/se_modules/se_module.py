@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torchvision.models.convnext import LayerNorm2d
 
+from mmskf.models.checkpointing import run_block
 from mmskf.models.resize import resize_nearest
 from mmskf.models.whole_image import whole_image
 from mmskf.registry import MODELS
@@ -112,6 +113,9 @@ class SEModule(BaseModule):
         bottleneck (int, optional): Width inside the module, with a 1x1 convolution before and after it (LLFlow-L: 192).
             Defaults to None: ``channels``, without these convolutions.
         gelu (str): 'none' (exact) or 'tanh' (approximation, as in DRBN-SKF). Defaults to 'none'.
+        with_cp (bool): Whether to use activation checkpointing for the attention and for the feed-forward network. Less memory in
+            training, more time, and the same result. Defaults to False.
+        init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
         image (N, channels, H, W), semantic (N, semantic_channels, h, w) -> (N, channels, H, W); the semantic feature is resized
@@ -129,6 +133,7 @@ class SEModule(BaseModule):
                  ffn: str = 'gdfn',
                  bottleneck: int | None = None,
                  gelu: str = 'none',
+                 with_cp: bool = False,
                  init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if ffn not in FFNS:
@@ -139,6 +144,7 @@ class SEModule(BaseModule):
         if width % heads:
             raise ValueError(f'heads of SEModule is {heads}, which does not divide the {width} channels inside; '
                              'change heads or ' + ('bottleneck' if bottleneck else 'channels'))
+        self.with_cp = with_cp
         self.channels = channels
         self.semantic_channels = semantic_channels
         self.ffn_uses_semantic = ffn == 'dual'
@@ -155,11 +161,16 @@ class SEModule(BaseModule):
         self._check('semantic', semantic, self.semantic_channels)
         # Embedding and norm are pixelwise, so they commute with the nearest resize and are cheaper before it.
         semantic = resize_nearest(self.norm1(self.embed(semantic)), image.shape[-2:])
+        image = run_block(self._attend, image, semantic, with_cp=self.with_cp)
+        return run_block(self._feed_forward, image, semantic, with_cp=self.with_cp)
+
+    def _attend(self, image: Tensor, semantic: Tensor) -> Tensor:
         image = self.norm1(self.reduce(image))
-        image = image + self.attn(image, semantic)
+        return image + self.attn(image, semantic)
+
+    def _feed_forward(self, image: Tensor, semantic: Tensor) -> Tensor:
         ffn_inputs = (image, semantic) if self.ffn_uses_semantic else (image, )
-        image = image + self.ffn(*map(self.norm2, ffn_inputs))
-        return self.expand(image)
+        return self.expand(image + self.ffn(*map(self.norm2, ffn_inputs)))
 
     @staticmethod
     def _check(name: str, feature: Tensor, channels: int) -> None:

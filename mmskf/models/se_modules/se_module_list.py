@@ -22,17 +22,18 @@ class SEModuleList(ModuleList):
             - ``semantic_channels`` (dict): index or 'logits' -> channels. :class:`SKFEditor` fills it in from its knowledge bank.
             - ``semantic_strides`` (Sequence[int]): strides of the features, finest first; also filled in.
         channels (Sequence[int]): Channels of the image feature at each place.
+        with_cp (bool): Whether the modules use activation checkpointing. Defaults to False.
 
     Raises:
         ValueError: If ``semantic_channels`` is missing, or ``sources`` differs in length from ``channels`` or names a source
             that does not exist.
     """
 
-    def __init__(self, se: dict | None, channels: Sequence[int]):
+    def __init__(self, se: dict | None, channels: Sequence[int], with_cp: bool = False):
         sources: tuple[int | str, ...] = ()
         modules: list[nn.Module] = []
         if se is not None:
-            options = dict(se)
+            options = dict(se, with_cp=True) if with_cp else dict(se)
             sources, widths = tuple(options.pop('sources', ())), options.pop('semantic_channels', None)
             strides = options.pop('semantic_strides', ())
             if widths is None:

@@ -57,8 +57,7 @@ def bits(editor, outputs, gt, prior=None):
     return torch.stack(losses)
 
 
-@each_case
-def test_likelihood_and_gradients(reference, case):
+def check_likelihood_and_gradients(reference, case):
     golden, editor, prior = reference.golden, reference.editor, reference.prior(case)
     inputs = golden.inputs(case)
     gt = inputs['gt']
@@ -72,6 +71,21 @@ def test_likelihood_and_gradients(reference, case):
     names = [name.split(':')[1] for name in golden.meta['outputs'] if name.startswith('grad_cm:')]
     for name, gradient in zip(names, reference.gradients(loss.mean(), names)):
         golden.check(case, f'grad_cm:{name}', gradient)
+
+
+@each_case
+def test_likelihood_and_gradients(reference, case):
+    check_likelihood_and_gradients(reference, case)
+
+
+@pytest.mark.parametrize('reference, case', [('llflow_l', 'b_72x104'), ('llflow_s_skf', 'a_64x96')], indirect=['reference'])
+def test_without_keeping_activations(reference, case):
+    """A flow that restores them, and an encoder and SE modules that compute them again."""
+    reference.net.flow.reversible = True
+    for module in reference.net.modules():
+        if hasattr(module, 'with_cp'):
+            module.with_cp = True
+    check_likelihood_and_gradients(reference, case)
 
 
 @pytest.fixture(scope='module')

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmskf.models.checkpointing import run_block
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.models.whole_image import whole_image
@@ -123,6 +124,8 @@ class HWMNet(EnhancementNet):
         depth (int): Number of levels. Defaults to 4.
         se (dict, optional): SE modules on the outputs of the decoder, coarse to fine: at 1/4, 1/2 and 1/1 for a depth of 4
             (see :class:`SEModuleList`). Defaults to None.
+        with_cp (bool): Whether to use activation checkpointing for the levels of encoder and decoder and for the SE modules. Less
+            memory in training, more time, and the same result. Defaults to False.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
@@ -133,13 +136,19 @@ class HWMNet(EnhancementNet):
     """
     max_pixels = 300_000
 
-    def __init__(self, channels: int = 96, depth: int = 4, se: dict | None = None, init_cfg: dict | None = None):
+    def __init__(self,
+                 channels: int = 96,
+                 depth: int = 4,
+                 se: dict | None = None,
+                 with_cp: bool = False,
+                 init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if channels % 2 or channels < 8:
             raise ValueError(f'channels of HWMNet is {channels}, expected an even number of 8 or more: its blocks halve them, '
                              'and their attention has an eighth')
         if depth < 1:
             raise ValueError(f'depth of HWMNet is {depth}, expected the number of its levels, 1 or more')
+        self.with_cp = with_cp
         self.size_divisor = 2**depth  # the wavelet halves the deepest level once more
         widths = [channels * 2**i for i in range(depth)]
         *_, bottom = widths
@@ -154,7 +163,7 @@ class HWMNet(EnhancementNet):
             nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(width // 2, width, 1)) for width in upwards)
         self.skips = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for width in upwards)
         self.decoder = nn.ModuleList(stage(2 * width, width) for width in upwards)
-        self.se = SEModuleList(se, channels=upwards)
+        self.se = SEModuleList(se, channels=upwards, with_cp=with_cp)
         self.to_fusion = nn.ModuleList(nn.Conv2d(width, channels, 3, padding=1) for width in (bottom, *upwards))
         self.fusion = SelectiveKernelFusion(channels, inputs=depth)
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
@@ -170,17 +179,18 @@ class HWMNet(EnhancementNet):
             Tensor: The enhanced images (N, 3, H, W), unclamped.
         """
         image, skips = inputs, []
-        x = self.encoder[0](self.stem(image))
+        x = run_block(self.encoder[0], self.stem(image), with_cp=self.with_cp)
         for down, level in zip(self.downs, self.encoder[1:]):
             skips.append(x)
             image = enlarge(image, 0.5)
-            x = level(torch.cat([down(x), self.stem(image)], dim=1))
+            x = run_block(level, torch.cat([down(x), self.stem(image)], dim=1), with_cp=self.with_cp)
 
         scale = 2**len(skips)
         # Only the bottleneck is upsampled after its convolution, since its many channels cost least there.
         features = [enlarge(self.to_fusion[0](x), scale)]
         for i, (up, skip, level, convolve) in enumerate(zip(self.ups, self.skips, self.decoder, self.to_fusion[1:])):
-            x = self.se(i, level(torch.cat([up(x), skip(skips.pop())], dim=1)), prior)
+            x = run_block(level, torch.cat([up(x), skip(skips.pop())], dim=1), with_cp=self.with_cp)
+            x = self.se(i, x, prior)
             scale //= 2
             features.append(convolve(enlarge(x, scale) if scale > 1 else x))
         return inputs + self.to_rgb(self.fusion(features))

@@ -4,6 +4,7 @@ z is (N, C, H, W), the condition (N, cond_channels, H, W); logdet (N,) is the lo
 Jacobian's determinant. z and logdet keep their type under autocast: only the networks inside may run in half precision.
 """
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,13 +16,41 @@ from torch import Tensor, nn
 
 from mmskf.utils.exporting import is_exporting
 
+from .reversible import encode_reversibly
+
 # Condition numbers, as products of Frobenius norms. They tell how much float32 rounding errors grow: a round trip through one
 # matrix of 48 channels changes a latent image by 2e-4 at the first limit and by 0.2 at the second.
 WARN_CONDITION = 1e4
 MAX_CONDITION = 1 / torch.finfo(torch.float32).eps
 
 
-class ActNorm(BaseModule):
+class InvertibleLayer(BaseModule):
+    """A layer of the flow: a map of z that is simple to invert once its coefficients are known.
+
+    The coefficients may depend on the condition, and on those channels of z that the layer leaves unchanged. So they are the same
+    seen from both sides, and a network that predicts them is never inverted.
+    """
+
+    def coefficients(self, z: Tensor, cond: Tensor | None) -> tuple[Tensor, ...]:
+        """What is predicted from the condition, given the layer's input or its output. Nothing by default."""
+        return ()
+
+    @abstractmethod
+    def encode(self, z: Tensor, *coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        """z, coefficients -> z, logdet"""
+
+    @abstractmethod
+    def decode(self, z: Tensor, *coefficients: Tensor) -> Tensor:
+        """The inverse of :meth:`encode`."""
+
+    def forward(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.encode(z, *self.coefficients(z, cond))
+
+    def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
+        return self.decode(z, *self.coefficients(z, cond))
+
+
+class ActNorm(InvertibleLayer):
     """Activation normalization (Kingma and Dhariwal, Glow, NeurIPS 2018, section 3.1): (z + bias) * exp(logs).
 
     The first training batch initializes bias and scale so that each channel has zero mean and unit variance over the batches
@@ -59,14 +88,17 @@ class ActNorm(BaseModule):
     def forward(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.needs_initialization():
             self.initialize(z)
+        return super().forward(z, cond)
+
+    def encode(self, z: Tensor, *coefficients: Tensor) -> tuple[Tensor, Tensor]:
         logdet = self.logs.sum() * (z.shape[2] * z.shape[3])
         return (z + self.bias) * self.logs.exp(), logdet.expand(len(z))
 
-    def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, *coefficients: Tensor) -> Tensor:
         return z * torch.exp(-self.logs) - self.bias
 
 
-class InvertibleConv1x1(BaseModule):
+class InvertibleConv1x1(InvertibleLayer):
     """Invertible 1x1 convolution (Glow, section 3.2), initialized as a random rotation.
 
     In eval mode without gradient the inverse matrix is computed once and cached until the weights change.
@@ -85,11 +117,11 @@ class InvertibleConv1x1(BaseModule):
         self._cache: tuple[Tensor, Tensor] | None = None  # A copy of the weight, and its inverse.
         self._warned = False
 
-    def forward(self, z: Tensor, cond: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def encode(self, z: Tensor, *coefficients: Tensor) -> tuple[Tensor, Tensor]:
         logdet = torch.linalg.slogdet(self.weight).logabsdet * (z.shape[2] * z.shape[3])
         return self._mix(z, self.weight), logdet.expand(len(z))
 
-    def inverse(self, z: Tensor, cond: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, *coefficients: Tensor) -> Tensor:
         return self._mix(z, self._inverse_weight())
 
     def check(self) -> None:
@@ -180,7 +212,7 @@ class ScaleAndShift(nn.Sequential):
         return params[:, 0::2], torch.sigmoid(params[:, 1::2] + 2) + 1e-4
 
 
-class AffineInjector(BaseModule):
+class AffineInjector(InvertibleLayer):
     """Affine injector (Lugmayr et al., SRFlow, ECCV 2020): shifts and scales all of z, as predicted from the condition.
 
     Args:
@@ -193,16 +225,19 @@ class AffineInjector(BaseModule):
         super().__init__()
         self.net = ScaleAndShift(cond_channels, channels, hidden)
 
-    def forward(self, z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        shift, scale = self.net(cond, z.dtype)
+    def coefficients(self, z: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.net(cond, z.dtype)
+
+    def encode(self, z: Tensor, *coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        shift, scale = coefficients
         return (z + shift) * scale, scale.log().sum(dim=(1, 2, 3))
 
-    def inverse(self, z: Tensor, cond: Tensor) -> Tensor:
-        shift, scale = self.net(cond, z.dtype)
+    def decode(self, z: Tensor, *coefficients: Tensor) -> Tensor:
+        shift, scale = coefficients
         return z / scale - shift
 
 
-class ConditionalAffineCoupling(BaseModule):
+class ConditionalAffineCoupling(InvertibleLayer):
     """Conditional affine coupling (SRFlow): shifts and scales half of z, as predicted from the condition and the other half.
 
     Args:
@@ -216,17 +251,17 @@ class ConditionalAffineCoupling(BaseModule):
         self.kept = channels // 2
         self.net = ScaleAndShift(self.kept + cond_channels, channels - self.kept, hidden)
 
-    def forward(self, z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
-        kept, changed, shift, scale = self._split(z, cond)
-        return torch.cat([kept, (changed + shift) * scale], dim=1), scale.log().sum(dim=(1, 2, 3))
+    def coefficients(self, z: Tensor, cond: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert cond is not None
+        return self.net(torch.cat([z[:, :self.kept].to(cond.dtype), cond], dim=1), z.dtype)
 
-    def inverse(self, z: Tensor, cond: Tensor) -> Tensor:
-        kept, changed, shift, scale = self._split(z, cond)
-        return torch.cat([kept, changed / scale - shift], dim=1)
+    def encode(self, z: Tensor, *coefficients: Tensor) -> tuple[Tensor, Tensor]:
+        shift, scale = coefficients
+        return torch.cat([z[:, :self.kept], (z[:, self.kept:] + shift) * scale], dim=1), scale.log().sum(dim=(1, 2, 3))
 
-    def _split(self, z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        kept, changed = z[:, :self.kept], z[:, self.kept:]
-        return kept, changed, *self.net(torch.cat([kept.to(cond.dtype), cond], dim=1), z.dtype)
+    def decode(self, z: Tensor, *coefficients: Tensor) -> Tensor:
+        shift, scale = coefficients
+        return torch.cat([z[:, :self.kept], z[:, self.kept:] / scale - shift], dim=1)
 
 
 class FlowStep(ModuleDict):
@@ -270,15 +305,19 @@ class ConditionalFlow(BaseModule):
         steps (int): Conditional steps at each level (K).
         levels (int): Levels (L). Defaults to 3.
         hidden (int): Width of the networks of injectors and couplings. Defaults to 64.
+        reversible (bool): Whether training keeps no activations but those between the levels; see
+            :func:`~mmskf.models.editors.llflow.reversible.encode_reversibly`. Defaults to False.
 
     Shape:
         image (N, 3, H, W) with H and W multiples of 2^levels; conditions, coarse to fine: (N, cond_channels, H/2^levels,
         W/2^levels) to (N, cond_channels, H/2, W/2) -> latent (N, 3, H, W), logdet (N,)
     """
 
-    def __init__(self, cond_channels: int, steps: int, levels: int = 3, hidden: int = 64):
+    def __init__(self, cond_channels: int, steps: int, levels: int = 3, hidden: int = 64, reversible: bool = False):
         super().__init__()
         self.factor = 2**levels
+        self.reversible = reversible
+        self._trained_before = False
         self.levels = ModuleList()
         for level in range(1, levels + 1):
             channels = 3 * 4**level
@@ -286,9 +325,23 @@ class ConditionalFlow(BaseModule):
             self.levels.append(ModuleList([*plain, *(FlowStep(channels, cond_channels, hidden) for _ in range(steps))]))
 
     def forward(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        if self.training and not self._trained_before:
+            self._trained_before = True
+            return self._first_encode(image, conds)
+        return self._encode(image, conds)
+
+    @torch.compiler.disable  # Each ActNorm, which may have to be initialized, would break the graph.
+    def _first_encode(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return self._encode(image, conds)
+
+    def _encode(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         z, logdet = image, image.new_zeros(())
         for level, cond in zip(self.levels, reversed(conds)):
             z = F.pixel_unshuffle(z, 2)
+            if self.reversible and torch.is_grad_enabled():
+                z, change = encode_reversibly([layer for step in level for layer in step.values()], z, cond)
+                logdet = logdet + change
+                continue
             for step in level:
                 z, change = step(z, cond)
                 logdet = logdet + change

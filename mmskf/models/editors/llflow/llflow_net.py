@@ -7,6 +7,7 @@ from mmagic.models.editors.esrgan.rrdb_net import RRDB
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
+from mmskf.models.checkpointing import run_block
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
@@ -37,14 +38,16 @@ class ConditionEncoder(BaseModule):
         width (int): Channels of the features.
         num_blocks (int): Number of RRDBs.
         kept_blocks (Sequence[int]): Blocks whose outputs are kept in addition to the features.
+        with_cp (bool): Whether to use activation checkpointing for each block. Defaults to False.
 
     Shape:
         (N, 6, H, W), log image and equalized image -> features (N, width, H/s, W/s) with s = 8, 4, 2; the kept outputs
         (N, width * len(kept_blocks), H/2, W/2); color map (N, 3, H, W) in [0, 1]
     """
 
-    def __init__(self, width: int, num_blocks: int, kept_blocks: Sequence[int]):
+    def __init__(self, width: int, num_blocks: int, kept_blocks: Sequence[int], with_cp: bool = False):
         super().__init__()
+        self.with_cp = with_cp
         self.kept_blocks = tuple(kept_blocks)
         self.conv_first = nn.Conv2d(12, width, 3, padding=1)
         self.conv_second = nn.Conv2d(width, width, 3, padding=1)
@@ -62,7 +65,7 @@ class ConditionEncoder(BaseModule):
         head = x = F.max_pool2d(x, 2)
         kept = []
         for index, block in enumerate(self.blocks):
-            x = block(x)
+            x = run_block(block, x, with_cp=self.with_cp)
             if index in self.kept_blocks:
                 kept.append(x)
         half = head + self.trunk_conv(x)
@@ -96,6 +99,11 @@ class LLFlowNet(EnhancementNet):
         steps (int): Conditional flow steps at each of the three scales (K). Defaults to 4.
         hidden (int): Width of the networks of the flow's injectors and couplings. Defaults to 64.
         se (dict, optional): SE modules on the conditions at 1/8, 1/4 and 1/2 (see :class:`SEModuleList`). Defaults to None.
+        reversible (bool): Whether the flow keeps only the latent images between its levels in training, and inverts itself to
+            restore the others in the backward pass (:func:`encode_reversibly`). Less memory, more time, and the same result to
+            within rounding errors; for ``inverse_loss`` the activations are kept. Defaults to False.
+        with_cp (bool): Whether to use activation checkpointing for the blocks of the encoder and the SE modules. Less memory,
+            more time, and the same result. Defaults to False.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
@@ -115,15 +123,17 @@ class LLFlowNet(EnhancementNet):
                  steps: int = 4,
                  hidden: int = 64,
                  se: dict | None = None,
+                 reversible: bool = False,
+                 with_cp: bool = False,
                  init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if not kept_blocks or any(block not in range(num_blocks) for block in kept_blocks):
             raise ValueError(f'kept_blocks of LLFlowNet is {tuple(kept_blocks)}; choose some of its {num_blocks} blocks, 0 to '
                              f'{num_blocks - 1}')
         cond_channels = width * (1 + len(kept_blocks))
-        self.encoder = ConditionEncoder(width, num_blocks, kept_blocks)
-        self.se = SEModuleList(se, channels=3 * (cond_channels, ))
-        self.flow = ConditionalFlow(cond_channels, steps, hidden=hidden)
+        self.encoder = ConditionEncoder(width, num_blocks, kept_blocks, with_cp)
+        self.se = SEModuleList(se, channels=3 * (cond_channels, ), with_cp=with_cp)
+        self.flow = ConditionalFlow(cond_channels, steps, hidden=hidden, reversible=reversible)
         for name, module in self.named_modules():
             if isinstance(module, InvertibleConv1x1):
                 module.name = name

@@ -4,6 +4,7 @@ from mmagic.models.archs import ResidualBlockNoBN
 from mmagic.models.utils import make_layer
 from torch import Tensor, nn
 
+from mmskf.models.checkpointing import run_block
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.se_modules import SEModuleList
 from mmskf.registry import MODELS
@@ -107,8 +108,9 @@ class LongRangeBranch(nn.Module):
         feature (N, channels, H, W), snr (N, 1, H, W) -> (N, channels, H, W)
     """
 
-    def __init__(self, channels: int, layers: int):
+    def __init__(self, channels: int, layers: int, with_cp: bool = False):
         super().__init__()
+        self.with_cp = with_cp
         self.layers = nn.ModuleList(TransformerLayer(channels * PATCH**2) for _ in range(layers))
 
     def forward(self, feature: Tensor, snr: Tensor) -> Tensor:
@@ -117,7 +119,7 @@ class LongRangeBranch(nn.Module):
         reliable = F.avg_pool2d(snr, PATCH).flatten(1) > 0.5
         tokens = F.unfold(feature, PATCH, stride=PATCH).mT
         for layer in self.layers:
-            tokens = layer(tokens, reliable)
+            tokens = run_block(layer, tokens, reliable, with_cp=self.with_cp)
         return F.fold(tokens.mT, feature.shape[-2:], PATCH, stride=PATCH)
 
 
@@ -147,6 +149,8 @@ class SNRNet(EnhancementNet):
         size_divisor (int): :class:`SKFEditor` pads images to multiples of it; a multiple of 4. With 16, the side of a patch in
             pixels, every pixel gets its long-range part. With 4, as in the released code, the last rows and columns of an image
             have none if its sides are not multiples of 16 (8 columns of 600). Defaults to 16.
+        with_cp (bool): Whether to use activation checkpointing for the layers of the transformer and the SE modules. Less memory
+            in training, more time, and the same result. Defaults to False.
         init_cfg (dict, optional): As in :class:`BaseModule`.
 
     Shape:
@@ -162,24 +166,26 @@ class SNRNet(EnhancementNet):
                  layers: int = 6,
                  se: dict | None = None,
                  size_divisor: int = 16,
+                 with_cp: bool = False,
                  init_cfg: dict | None = None):
         super().__init__(init_cfg)
         if size_divisor <= 0 or size_divisor % 4:
             raise ValueError(f'size_divisor of SNRNet is {size_divisor}, but the network halves the image twice: set it to '
                              '16 (recommended) or another positive multiple of 4')
         self.size_divisor = size_divisor
+        self.with_cp = with_cp
         self.shallow = conv(3, channels)
         self.down2 = conv(channels, channels, stride=2)
         self.down4 = conv(channels, channels, stride=2)
         self.encoder = make_layer(ResidualBlockNoBN, 1, mid_channels=channels)
         self.short_range = make_layer(ResidualBlockNoBN, 6, mid_channels=channels)
-        self.long_range = LongRangeBranch(channels, layers)
+        self.long_range = LongRangeBranch(channels, layers, with_cp)
         self.fusion = make_layer(ResidualBlockNoBN, 1, mid_channels=channels)
         self.up2 = conv(2 * channels, channels, upsample=True)
         self.up1 = conv(2 * channels, channels, upsample=True)
         self.refine = conv(2 * channels, channels)
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
-        self.se = SEModuleList(se, channels=(channels, channels, channels))
+        self.se = SEModuleList(se, channels=(channels, channels, channels), with_cp=with_cp)
 
     def maps_of_whole(self, inputs: Tensor) -> dict[str, Tensor]:
         """The signal-to-noise map, which is relative to its largest value: see :class:`EnhancementNet`."""
