@@ -128,12 +128,12 @@ def results_of_exported(args: argparse.Namespace, photos: Sequence['Source'], pi
     """
     from mmskf.export.runtime import ExportedModel
 
-    names = ('weights', 'class_strength', 'semantic_map', 'amp', 'max_pixels', 'bank')
+    names = ('weights', 'class_strength', 'semantic_map', 'amp', 'bank')
     refused = [f'--{name.replace("_", "-")}' for name in names if getattr(args, name)]
     if refused or args.batch_size != 1:
         raise ValueError(f'{", ".join(refused) or "--batch-size"}: not for an exported model ({args.model}): give the name '
                          'of the model instead, or leave this out')
-    model = ExportedModel(args.model, args.device or 'cpu')
+    model = ExportedModel(args.model, args.device or 'cpu', max_pixels=args.max_pixels)
     found = model.stream(photos, args.out, args.format, args.bits, args.strength, args.side_by_side, pixel_limit)
     return with_progress(found, photos, args)
 

@@ -5,6 +5,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from mmskf.export import is_exported
+
 DESCRIPTION = '''Writes a model with its knowledge bank as one file that takes plain RGB images of any size: FILE.onnx for
 onnxruntime and "mmskf enhance --model FILE.onnx", which need no PyTorch; FILE.pt2 for torch.export.load. The file is compared
 with the model at two sizes, and the difference is printed. See docs/export.md.'''
@@ -29,6 +31,8 @@ def add_parser(commands: Any) -> None:
                         help='of the weights in an ONNX file: float16 halves its size, int8 quarters it (default: float32)')
     parser.add_argument('--given-prior', action='store_true',
                         help='leave the knowledge bank out: the maps of its prior become inputs of the file')
+    parser.add_argument('--tiles', action='store_true',
+                        help='for large photos, too: the file also holds the network as it is applied to tiles of a photo')
     parser.add_argument('--json', action='store_true', help='print the report as JSON, for scripts')
 
 
@@ -38,7 +42,9 @@ def run(args: argparse.Namespace) -> int:
     from mmskf.export.exporter import check_target, export_model
     from mmskf.utils.image_folder import Originals, printable
 
-    check_target(Path(args.out), args.dtype)
+    if is_exported(args.model):
+        raise ValueError(f'{args.model} is an exported model already: give the name of the model that it was made from')
+    check_target(Path(args.out), args.dtype, args.given_prior, args.tiles)
     cfg = load_config(args.model)
     weights = args.weights or indexed_weights(cfg)
     Originals([args.weights] if args.weights else []).check(args.out)
@@ -46,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if weights is None and has_weights(model):
         warnings.warn(f'{args.model} was given no weights: those in {args.out} are random. Give a checkpoint by --weights',
                       stacklevel=2)
-    exported = export_model(model, args.out, args.dtype, args.given_prior, args.model)
+    exported = export_model(model, args.out, args.dtype, args.given_prior, args.model, args.tiles)
     if args.json:
         print(json.dumps(dict(model=args.model, out=args.out, dtype=args.dtype, size=exported.size,
                               max_difference=exported.max_difference, mean_difference=exported.mean_difference)))

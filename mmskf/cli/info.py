@@ -1,7 +1,10 @@
 """``mmskf info``: what a model is and needs."""
 import argparse
 import json
+from pathlib import Path
 from typing import Any, cast
+
+from mmskf.export import is_exported
 
 DESCRIPTION = 'Describes a model, what it needs, and the classes of its knowledge bank.'
 
@@ -10,26 +13,41 @@ def add_parser(commands: Any) -> None:
     """Adds the subcommand."""
     parser = commands.add_parser('info', help='what a model is and needs', description=DESCRIPTION)
     parser.set_defaults(run=run)
-    parser.add_argument('model', metavar='MODEL', help='a name of "mmskf list", or a config')
+    parser.add_argument('model', metavar='MODEL', help='a name of "mmskf list", a config, or a FILE.onnx of "mmskf export"')
     parser.add_argument('--json', action='store_true', help='print it as JSON, for scripts')
+
+
+def facts_of_exported(path: str) -> dict[str, Any]:
+    """Facts about an exported model, by headings."""
+    from mmskf.export.runtime import ExportedModel
+
+    model = ExportedModel(path)
+    limit, of_whole = model.max_pixels, model.metadata.get('of_whole')
+    return {
+        'file': path, 'model': model.metadata['model'], 'exported by': f'mmskf {model.metadata["version"]}', 'dtype': model.dtype,
+        'bytes': Path(path).stat().st_size, 'inputs': ['image', *model.metadata['prior']],
+        'largest photo': f'{limit:,} pixels' + ('' if of_whole is None else '; larger ones in tiles') if limit else 'any'}
 
 
 def facts(name: str) -> dict[str, Any]:
     """Facts about a model, by headings."""
     from mmskf.apis import find_config, init_model
-    from mmskf.apis.config import model_index, weights_of
+    from mmskf.apis.config import weights_of
     from mmskf.apis.inferencer import DEFAULT_BANK, build_bank
+    from mmskf.apis.model_card import index_entry
     from mmskf.models import EnhancementNet
     from mmskf.models.skb.class_names import class_names
 
     config = find_config(name)
-    indexed = next((model for model in model_index() if model['Name'] == config.stem), None)
+    indexed = index_entry(name)
     model = init_model(name)
     generator = cast(EnhancementNet, model.generator)
-    data = indexed['Metadata'] if indexed else {}
+    data = indexed['Metadata']
     found: dict[str, Any] = {'model': name, 'config': str(config)}
-    if indexed:
+    if 'Training Data' in data:  # else the model index does not have it
         found.update({'method': data['Model'], 'trained on': data['Training Data'], 'weights': weights_of(indexed)})
+    if 'License' in data:
+        found['license'] = data['License']
     se = sum(weight.numel() for module in generator.se_modules for weight in module.parameters())
     found['parameters'] = sum(weight.numel() for weight in generator.parameters())
     if se:
@@ -38,7 +56,7 @@ def facts(name: str) -> dict[str, Any]:
     bank = getattr(model, 'skb', None)
     found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} segments photos'
     found['classes'] = class_names(build_bank(DEFAULT_BANK) if bank is None else bank)
-    for result in (indexed or {}).get('Results', []):
+    for result in indexed['Results']:
         scores = ', '.join(f'{metric} {score}' for metric, score in result['Metrics'].items())
         found[f'measured on {result["Dataset"]}'] = scores
     return found
@@ -46,7 +64,7 @@ def facts(name: str) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Prints it; returns the exit code."""
-    found = facts(args.model)
+    found = facts_of_exported(args.model) if is_exported(args.model) else facts(args.model)
     if args.json:
         print(json.dumps(found))
         return 0

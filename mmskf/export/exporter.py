@@ -17,12 +17,12 @@ from torch.export import Dim, ExportedProgram
 
 from mmskf.models.editors.enhancement_editor import EnhancementEditor
 from mmskf.models.skb.knowledge_bank import import_optional
-from mmskf.utils.files import atomic_open
+from mmskf.utils.files import atomic_open, check_destination
 from mmskf.version import __version__
 
 from . import ONNX, PROGRAM
-from .module import TRACED_SIZE, ImageEnhancementModule, pipeline_steps, prior_sources
-from .runtime import METADATA_KEY, ExportedModel
+from .module import TRACED_SIZE, ExportModule, ImageEnhancementModule, TileModule, WholeImageModule, pipeline_steps, prior_sources
+from .runtime import METADATA_KEY, STATISTIC, TILE, ExportedModel
 
 DTYPES = ('float32', 'float16', 'int8')
 #: Heights and widths at which an exported file is compared with the model; neither was traced.
@@ -54,7 +54,7 @@ class Exported:
 
 
 def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float32', given_prior: bool = False,
-                 name: str | None = None) -> Exported:
+                 name: str | None = None, tiles: bool = False) -> Exported:
     """Exports a model, and compares the file with it.
 
     Args:
@@ -65,6 +65,9 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
         given_prior (bool): Whether the semantic prior is an input of the file instead of being computed by the knowledge bank
             in it. Defaults to False.
         name (str, optional): Name of the model in messages. Defaults to None: that of its generator.
+        tiles (bool): Whether an ONNX file also holds what large photos need if they are enhanced in tiles: the network as it is
+            applied to a tile, given the prior and the statistics of the whole photo. Networks that need nothing of the whole
+            photo are enhanced in tiles in any case. Defaults to False.
 
     Returns:
         Exported: The file, and its difference from the model.
@@ -72,24 +75,39 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
     Raises:
         ExportError: If the model cannot be exported, or the file would differ from it by 1/255 or more; names the model.
         ImportError: If the packages for ONNX are not installed.
+        OSError: If the file cannot be written.
         ValueError: If the extension or the dtype is unknown.
     """
     path = Path(path)
-    check_target(path, dtype)
+    check_target(path, dtype, given_prior, tiles)
+    check_destination(path)
     if path.suffix.lower() == ONNX:
         for package in ('onnx', 'onnxscript', 'onnxruntime'):
             import_optional(package, f'Exporting to {path}', REQUIREMENT)
     name = name or type(model.generator).__name__
     module = exportable(model, given_prior, name)
     sources = prior_sources(model) if given_prior else {}
-    metadata: dict[str, Any] = dict(model=name, version=__version__, prior=list(sources), dtype=dtype)
-    program = trace(module, sources, name)
+    obstacle, needs = needs_of_tiles(module)
+    if tiles and obstacle:
+        raise ExportError(f'{name} cannot be exported for tiles: {obstacle}. Leave --tiles out')
+    metadata: dict[str, Any] = dict(
+        model=name, version=__version__, prior=list(sources), dtype=dtype, max_pixels=model.generator.max_pixels,
+        context=model.generator.context, size_divisor=model.size_divisor,
+        of_whole=list(needs) if not obstacle and (tiles or not needs) else None, obstacle=obstacle)
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f'draft{path.suffix.lower()}'
         if draft.suffix == PROGRAM:
+            program = trace(module, example(TRACED_SIZE, sources), name)
             torch.export.save(program, draft, extra_files={METADATA_FILE: json.dumps(metadata)})
         else:
-            draft.write_bytes(onnx_file(program, metadata, dtype, name))
+            if metadata['of_whole']:
+                graph = graph_with_tiles(module, needs, dtype, name)
+            else:
+                program = trace(module, example(TRACED_SIZE, sources), name)
+                graph = onnx_graph(program, ['image', *sources], ['enhanced'], dtype, name)
+            entry = graph.metadata_props.add()
+            entry.key, entry.value = METADATA_KEY, json.dumps(metadata)
+            draft.write_bytes(graph.SerializeToString())
         differences = [np.abs(np.subtract(*pair)) for pair in compared(module, draft, metadata['prior'])]
         largest = max(float(difference.max()) for difference in differences)
         if dtype == 'float32' and not largest < TOLERANCE:
@@ -100,8 +118,8 @@ def export_model(model: EnhancementEditor, path: str | Path, dtype: str = 'float
     return Exported(path, path.stat().st_size, largest, float(np.mean([difference.mean() for difference in differences])))
 
 
-def check_target(path: Path, dtype: str) -> None:
-    """Rejects files and dtypes that there are not.
+def check_target(path: Path, dtype: str, given_prior: bool = False, tiles: bool = False) -> None:
+    """Rejects files and dtypes that there are not, and options that do not go together.
 
     Raises:
         ValueError: Says what there is.
@@ -112,6 +130,10 @@ def check_target(path: Path, dtype: str) -> None:
         raise ValueError(f'dtype={dtype!r}: choose from {", ".join(DTYPES)}')
     if dtype != 'float32' and path.suffix.lower() != ONNX:
         raise ValueError(f'dtype={dtype!r} is for {ONNX} files: {path} holds float32')
+    if tiles and path.suffix.lower() != ONNX:
+        raise ValueError(f'--tiles is for {ONNX} files, with which "mmskf enhance" works, and {path} is another')
+    if tiles and given_prior:
+        raise ValueError('--tiles and --given-prior exclude each other: a tile needs the prior that the file computes')
 
 
 def exportable(model: EnhancementEditor, given_prior: bool, name: str) -> ImageEnhancementModule:
@@ -149,45 +171,74 @@ def example(size: tuple[int, int], prior: dict[str, int], seed: int = 0) -> tupl
     return (image, maps) if prior else (image, )
 
 
-def trace(module: ImageEnhancementModule, prior: dict[str, int], name: str) -> ExportedProgram:
-    """The module as a program for images of any size.
+def needs_of_tiles(module: ImageEnhancementModule) -> tuple[str | None, dict[str, Tensor]]:
+    """What a tile needs of the whole image.
+
+    Returns:
+        tuple[str | None, dict[str, Tensor]]: Why it cannot be given to a tile of an exported file, else None; and the maps of the
+        prior and the statistics ('statistic_0'...) by names, those of the traced image.
+    """
+    editor, (image, ) = module.editor, example(TRACED_SIZE, {})
+    with torch.no_grad():
+        inputs = module.inputs(image)
+        if module.given_prior:
+            return 'its prior is given with the photo', {}
+        if module.steps or editor.generator.maps_of_whole(inputs):
+            return 'it computes pixelwise maps from the whole photo, such as an equalized image', {}
+        _, maps, statistics = WholeImageModule(editor, module.steps)(image)
+    return None, {**maps, **{f'{STATISTIC}{number}': value for number, value in enumerate(statistics)}}
+
+
+def graph_with_tiles(module: ImageEnhancementModule, needs: dict[str, Tensor], dtype: str, name: str) -> Any:
+    """The ONNX model for whole images and for tiles that need something of these."""
+    from .tiled_graph import with_tiles
+    whole = trace(WholeImageModule(module.editor, module.steps), example(TRACED_SIZE, {}), name)
+    maps = {key: value for key, value in needs.items() if not key.startswith(STATISTIC)}
+    statistics = [value for key, value in needs.items() if key not in maps]
+    image, *_ = example(TRACED_SIZE, {})
+    tile = trace(TileModule(module.editor, module.steps, given_prior=True), (image, maps, statistics), name)
+    return with_tiles(onnx_graph(whole, ['image'], ['enhanced', *needs], dtype, name),
+                      onnx_graph(tile, ['image', *needs], ['enhanced'], dtype, name), list(needs))
+
+
+def trace(module: ExportModule, inputs: tuple[Any, ...], name: str) -> ExportedProgram:
+    """A module as a program for images of any size.
+
+    Args:
+        module (ExportModule): The module.
+        inputs (tuple): An image and, if they are given, the maps of a prior (both of any size) and statistics (of this size).
+        name (str): The name of the model.
 
     Raises:
         ExportError: If PyTorch cannot trace it.
     """
     any_size = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    shapes: dict[str, Any] = dict(image=any_size)
-    if prior:
-        shapes['prior'] = dict.fromkeys(prior, any_size)
+    shapes: tuple[Any, ...] = (any_size, *(dict.fromkeys(maps, any_size) for maps in inputs[1:2]),
+                               *([None] * len(statistics) for statistics in inputs[2:]))
     try:
         with torch.no_grad(), quiet():
-            return torch.export.export(module, example(TRACED_SIZE, prior), dynamic_shapes=shapes, strict=False,
+            return torch.export.export(module, inputs, dynamic_shapes=shapes, strict=False,
                                        prefer_deferred_runtime_asserts_over_guards=True)
     except Exception as error:  # of any kind, from anywhere in PyTorch
         raise ExportError(f'{name} cannot be exported: torch.export does not trace it ({first_line(error)})') from error
 
 
-def onnx_file(program: ExportedProgram, metadata: dict[str, Any], dtype: str, name: str) -> bytes:
-    """A program as the content of an ONNX file.
+def onnx_graph(program: ExportedProgram, inputs: list[str], outputs: list[str], dtype: str, name: str) -> Any:
+    """A program as an ONNX model, with its weights stored as ``dtype``.
 
     Raises:
         ExportError: If ONNX lacks something that it needs.
     """
     try:
         with quiet():
-            converted = torch.onnx.export(program, dynamo=True, verbose=False, input_names=['image', *metadata['prior']],
-                                          output_names=['enhanced'])
+            converted = torch.onnx.export(program, dynamo=True, verbose=False, input_names=inputs, output_names=outputs)
     except Exception as error:
         raise ExportError(f'{name} cannot be exported to ONNX ({first_line(error)})') from error
     assert converted is not None
     model = converted.model_proto
     if dtype == 'float16':
         store_as_float16(model)
-    elif dtype == 'int8':
-        model = quantized(model)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, json.dumps(metadata)
-    return model.SerializeToString()
+    return quantized(model) if dtype == 'int8' else model
 
 
 def store_as_float16(model: Any) -> None:
@@ -218,31 +269,40 @@ def quantized(model: Any) -> Any:
 
 
 def compared(module: ImageEnhancementModule, path: Path, prior: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Results of a file and of the module (1, 3, H, W) for an image of each of :data:`COMPARED_SIZES`."""
+    """Results of a file and of the module (1, 3, H, W) for an image of each of :data:`COMPARED_SIZES`.
+
+    If the file is for tiles, too, the whole image is also enhanced as one tile.
+    """
     run = load(path)
     channels = {key: width for key, width in prior_sources(module.editor).items() if key in prior}
     for seed, size in enumerate(COMPARED_SIZES, 1):
         inputs = example(size, channels, seed)
         with torch.no_grad():
             expected = module(*inputs)
-        yield run(*inputs), expected.numpy()
+        for found in run(*inputs):
+            yield found, expected.numpy()
 
 
-def load(path: Path) -> Callable[..., np.ndarray]:
-    """An exported file as a function of the module's inputs."""
+def load(path: Path) -> Callable[..., list[np.ndarray]]:
+    """An exported file as a function of the module's inputs, which returns what each part of the file makes of them."""
     if path.suffix.lower() == PROGRAM:
         program = torch.export.load(str(path)).module()
 
-        def run_program(*inputs: Any) -> np.ndarray:
+        def run_program(*inputs: Any) -> list[np.ndarray]:
             with torch.no_grad():
-                return program(*inputs).numpy()
+                return [program(*inputs).numpy()]
 
         return run_program
-    session = ExportedModel(path).session
+    exported = ExportedModel(path)
 
-    def run_onnx(image: Tensor, prior: dict[str, Tensor] | None = None) -> np.ndarray:
+    def run_onnx(image: Tensor, prior: dict[str, Tensor] | None = None) -> list[np.ndarray]:
         maps = {key: value.numpy() for key, value in (prior or {}).items()}
-        return session.run(None, dict(image=image.numpy(), **maps))[0]
+        enhanced, *of_whole = exported.session.run(None, dict(image=image.numpy(), **maps))
+        if not of_whole:
+            return [enhanced]
+        needs = dict(zip(exported.metadata['of_whole'], of_whole))
+        tile, = exported.session.run(['enhanced'], {'image': image.numpy(), TILE: np.array(True), **needs})
+        return [enhanced, tile.clip(0, 1)]
 
     return run_onnx
 

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmskf.engine import Bf16OptimWrapper
 from mmskf.models import SEModule, SEWrapper
-from mmskf.models.whole_image import _statistics
+from mmskf.models.whole_image import statistics_of_whole
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
@@ -396,9 +396,9 @@ def test_averages_over_a_tile_are_those_of_the_whole_image():
             nn.init.ones_(weight)
     image = torch.rand(1, 3, 32, 64)
     image[..., 32:] *= 0.1
-    with torch.no_grad(), _statistics() as values:
+    with torch.no_grad(), statistics_of_whole() as values:
         whole = network(image)
-    with torch.no_grad(), _statistics(values):
+    with torch.no_grad(), statistics_of_whole(values):
         tile = network(image[..., :32])
     assert torch.allclose(tile[..., :16], whole[..., :16], atol=1e-6)  # away from the border
     with torch.no_grad():

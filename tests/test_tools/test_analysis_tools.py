@@ -166,6 +166,17 @@ def test_benchmark_skb(tool, tmp_path, capsys):
         main([str(tmp_path / 'none.py')])
 
 
+def test_export_parity(tool):
+    """Models that differ in their training alone are one row; the row of what cannot be exported says why."""
+    module = tool('tools/analysis_tools/export_parity')
+    assert module.grouped(['gamma', 'zerodce_lol', 'zerodce_sice']) == [['gamma'], ['zerodce_lol', 'zerodce_sice']]
+    args = module.parse_args(['--sizes', '20x30', '24x17', '--repeats', '1', '--threads', str(torch.get_num_threads())])
+    largest, mean, megabytes, *seconds = map(float, module.measure('gamma', args))
+    assert 0 < mean < largest < 1e-6 and megabytes < 0.1 and len(seconds) == 2
+    with pytest.raises(module.ExportError, match='clahe cannot be exported'):
+        module.measure('clahe', args)
+
+
 def test_benchmark_memory_counts_tensors(tool):
     module = tool('tools/analysis_tools/benchmark_memory')
     with module.TensorBytes() as memory:

@@ -1,6 +1,10 @@
 """The tables of the model pages: those in the repository are up to date, and measured scores stand beside the paper's."""
+import hashlib
+
 import mmengine
 import pytest
+import torch
+import yaml
 
 from mmskf.apis import config, config_root
 
@@ -81,3 +85,36 @@ def test_tables(module, pages):
     assert (f'| {link} | LOL | 21.000 | 20.500 | 0.800 | {missing} | 0.150 | {missing} | 4.000 | {missing} |') in lines
     assert any(line.startswith(f'| {link} | LOL-v2 | 22.000 |') and line.count('|  |') == 3 for line in lines)
     assert lines[0] == 'Above.' and lines[-1] == 'Below.' and 'old' not in lines
+
+
+def test_card_of_a_shipped_model(module, pages, monkeypatch):
+    """Cost, file, license and scores are from the metafile and the file; what people wrote between them stays."""
+    folder = pages.parent / 'mmskf' / 'pretrained'
+    folder.mkdir(parents=True)
+    torch.save({'state_dict': {'generator.weight': torch.zeros(3).half()}}, folder / 'one-00000000.pth')
+    digest = hashlib.sha256((folder / 'one-00000000.pth').read_bytes()).hexdigest()
+    results = [{'Dataset': 'LOL', 'Metrics': {'PSNR': 20.5}}]
+    models = [
+        {'Name': 'one', 'Config': 'configs/one/one.py', 'Weights': 'mmskf://pretrained/one-00000000.pth', 'Results': results,
+         'Metadata': {'Model': 'One', 'Training Data': 'LOL', 'Parameters': 3000, 'GMACs': 1.5, 'License': 'for research',
+                      'License Name': 'research-only'}},
+        {'Name': 'two', 'Config': 'configs/one/two.py', 'Metadata': {}, 'Results': [*results, {'Dataset': 'x', 'Metrics': {}}]}]
+    mmengine.dump(dict(Models=models), pages / 'one' / 'metafile.yml')
+    for page in (pages / 'README.md', pages / 'one' / 'README.md'):
+        page.write_text('')
+    card = folder / 'one.md'
+    card.write_text('---\n---\n# One\n' + PAGE.format('card_facts') + PAGE.format('card_scores'))
+    monkeypatch.setattr(module, 'PACKAGE', pages.parent / 'mmskf')
+    assert module.main(['--check']) == 1
+    module.main([])
+    _, front, text = card.read_text().split('---\n')
+    front = yaml.safe_load(front)
+    assert (front['library_name'], front['license_name'], front['metrics']) == ('mmskf', 'research-only', ['psnr'])
+    result, = front['model-index'][0]['results']
+    assert result['dataset']['name'] == 'LOL' and result['metrics'] == [dict(type='psnr', value=20.5)]
+    link = '[{0}](../../configs/one/{0}.py)'
+    for line in (f'| network | One: {link.format("one")} |', '| parameters | 3,000 |', '| license | for research |', '# One',
+                 f'| LOL | {link.format("one")} | 20.500 |', f'| LOL | {link.format("two")} | 20.500 |', 'Below.'):
+        assert line in text.splitlines()
+    assert f'| file | one-00000000.pth: float16, 0.0 MB; SHA-256 {digest} |' in text and '| x |' not in text
+    assert module.main(['--check']) == 0

@@ -4,8 +4,11 @@ import shutil
 
 import pytest
 import torch
+import yaml
+from safetensors import safe_open
 
 from mmskf import weights as weights_module
+from mmskf.apis.model_card import index_entry
 from mmskf.weights import WeightsError, read_state_dict
 
 
@@ -54,6 +57,37 @@ def test_safetensors(publish, checkpoint, tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(WeightsError, match=f'^{path} is no file of safetensors, or a damaged one'):
         read_state_dict(path)
+
+
+def test_layers_that_share_their_weights(publish, tmp_path):
+    shared = torch.arange(6.)
+    torch.save({'generator.a': shared, 'generator.b': shared, 'generator.c': shared[::2]}, tmp_path / 'shared.pth')
+    publish([str(tmp_path / 'shared.pth'), str(tmp_path / 'small.safetensors'), '--float32'])
+    path, = tmp_path.glob('small-*.safetensors')
+    assert {key: value.tolist() for key, value in read_state_dict(path).items()} == {
+        'generator.a': shared.tolist(), 'generator.b': shared.tolist(), 'generator.c': [0, 2, 4]}
+    with safe_open(path, 'pt') as file:
+        assert file.metadata() == dict(format='pt')
+
+
+def test_card(publish, checkpoint, tmp_path):
+    """It says what the metafile has; of a config that is not in the index, what is not stated."""
+    publish([str(checkpoint), str(tmp_path / 'small.safetensors'), '--card', 'nafnet_s_skf_mixed'])
+    path, = tmp_path.glob('small-*.safetensors')
+    card = path.with_suffix('.md').read_text()
+    known, front = index_entry('nafnet_s_skf_mixed'), yaml.safe_load(card.split('---\n')[1])
+    assert (front['library_name'], front['pipeline_tag'], front['license']) == ('mmskf', 'image-to-image', 'other')
+    assert {'low-light-image-enhancement', 'mmskf'} <= set(front['tags'])
+    found = [(result['dataset']['name'], {metric['type'].upper(): metric['value'] for metric in result['metrics']})
+             for result in front['model-index'][0]['results']]
+    assert found == [(result['Dataset'], result['Metrics']) for result in known['Results']] != []
+    assert known['Metadata']['License'] in card and f'--model nafnet_s_skf_mixed --weights {path.name}' in card
+    path.unlink()
+    publish([str(checkpoint), str(tmp_path / 'own.pth'), '--card', 'demo/drbn_skf_demo'])
+    card, = (path.read_text() for path in tmp_path.glob('own-*.md'))
+    assert '| license | not stated |' in card and 'model-index' not in card and '## Scores' not in card
+    with pytest.raises(FileNotFoundError, match="no config or model called 'nobody'"):
+        publish([str(checkpoint), str(tmp_path / 'own.pth'), '--card', 'nobody'])
 
 
 def test_what_cannot_be_published(publish, checkpoint, tmp_path):

@@ -1,7 +1,8 @@
-"""Compares exported models with PyTorch: ``export_parity.py drbn_lol drbn_skf_lol --size 192x256 --bank skb/hrnet_w18s_camvid``.
+"""Compares exported models with PyTorch: ``export_parity.py drbn_lol drbn_skf_lol --sizes 192x256 --bank skb/hrnet_w18s_camvid``.
 
-Each model is exported to ONNX, and run by onnxruntime and by PyTorch on the same synthetic dark photo, of a size that was not
-traced. The weights are random unless the model index has some: the arithmetic is the same. Each model runs in a fresh process.
+Each model is exported to ONNX, and run by onnxruntime and by PyTorch on the same synthetic dark photos, of sizes that were not
+traced. The weights are random unless the model index has some: the arithmetic is the same. Models that differ in their training
+alone are one row. Each row is measured in a fresh process, and printed as soon as it is known.
 """
 import argparse
 import statistics
@@ -21,20 +22,21 @@ import torch
 from mmengine.config import Config
 
 from mmskf.apis import find_config, indexed_weights, init_model, load_config
-from mmskf.apis.config import model_index
+from mmskf.apis.config import first_test_dataloader, model_index
 from mmskf.export.exporter import DTYPES, ExportError, example, export_model, exportable
 from mmskf.export.runtime import ExportedModel
 from mmskf.utils.errors import run_tool
 from mmskf.utils.options import image_size
+from mmskf.utils.tables import markdown_table
 
-HEADINGS = ('model', 'largest difference', 'mean difference', 'MB', 'seconds in PyTorch', 'seconds in onnxruntime')
+HEADINGS = ('models', 'largest difference', 'mean difference', 'MB', 'seconds in PyTorch', 'seconds in onnxruntime')
 
 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compare exported models with PyTorch.')
     parser.add_argument('models', nargs='*', help='names or configs (default: all models of the index)')
-    parser.add_argument('--size', type=image_size, default=(192, 256), metavar='HEIGHTxWIDTH',
-                        help='image size (default: 192x256)')
+    parser.add_argument('--sizes', type=image_size, nargs='+', default=[(96, 128), (130, 91)], metavar='HEIGHTxWIDTH',
+                        help='image sizes; the first is timed (default: 96x128 130x91)')
     parser.add_argument('--bank', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
     parser.add_argument('--dtype', choices=DTYPES, default='float32', help='(default: float32)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help='CPU threads (default: %(default)s)')
@@ -52,40 +54,66 @@ def timed(run, repeats):
     return result, statistics.median(seconds)
 
 
+def config_of(name, bank=None):
+    """The config of a model, with another knowledge bank or random weights in its own, which may have to be downloaded."""
+    cfg = load_config(name)
+    if bank and cfg.model.get('skb'):
+        cfg.model.skb = Config.fromfile(find_config(bank)).skb
+    elif cfg.model.get('skb'):
+        cfg.model.skb.checkpoint = None
+    return cfg
+
+
+def grouped(names):
+    """Lists of models whose exported files are the same."""
+    groups = {}
+    for name in names:
+        cfg = config_of(name)
+        model = {key: value for key, value in cfg.model.items() if not key.endswith('_loss') and key != 'discriminator'}
+        pipeline = first_test_dataloader(cfg).dataset.pipeline
+        groups.setdefault(str((model, pipeline, indexed_weights(cfg))), []).append(name)
+    return list(groups.values())
+
+
 def measure(name, args):
-    """One row of the table; must be called in a fresh process."""
+    """One row of the table without its name; must be called in a fresh process."""
     torch.manual_seed(0)
     torch.set_num_threads(args.threads)
     warnings.simplefilter('ignore')
-    cfg = load_config(name)
-    if args.bank and cfg.model.get('skb'):
-        cfg.model.skb = Config.fromfile(find_config(args.bank)).skb
-    elif cfg.model.get('skb'):
-        cfg.model.skb.checkpoint = None  # its weights may have to be downloaded
+    cfg = config_of(name, args.bank)
     model = init_model(cfg, indexed_weights(cfg))
-    image, = example(args.size, {}, seed=3)
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False):
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode(False), torch.no_grad():
         path = Path(folder) / 'model.onnx'
-        try:
-            report = export_model(model, path, args.dtype, name=name)
-        except ExportError as error:
-            return [name, f'not exported: {error}', *4 * ['']]
+        report = export_model(model, path, args.dtype, name=name)
         module = exportable(model, False, name)
-        with torch.no_grad():
-            expected, seconds = timed(lambda: module(image).numpy(), args.repeats)
         session = ExportedModel(path, threads=args.threads).session
-        found, seconds_exported = timed(lambda: session.run(None, dict(image=image.numpy()))[0], args.repeats)
-    difference = np.abs(found - expected)
-    return [name, f'{difference.max():.1e}', f'{difference.mean():.1e}', f'{report.size / 1e6:.1f}', f'{seconds:.2f}',
-            f'{seconds_exported:.2f}']
+        differences, seconds = [], []
+        for seed, size in enumerate(args.sizes, 3):
+            image, = example(size, {}, seed)
+            runs = (lambda image=image: module(image).numpy(),
+                    lambda image=image: session.run(None, dict(image=image.numpy()))[0])
+            (expected, in_pytorch), (found, in_onnxruntime) = (timed(run, args.repeats) for run in runs)
+            if np.ptp(expected) == 0:
+                raise ValueError('with these weights its output is one color, so there is nothing to compare')
+            differences.append(np.abs(found - expected))
+            seconds.append((in_pytorch, in_onnxruntime))
+    mean = np.mean([difference.mean() for difference in differences])
+    return [f'{max(difference.max() for difference in differences):.1e}', f'{mean:.1e}', f'{report.size / 1e6:.1f}',
+            *(f'{value:.2f}' for value in seconds[0])]
 
 
 def main(args=None):
     args = parse_args(args)
-    print(f'| {" | ".join(HEADINGS)} |\n|{len(HEADINGS) * "---|"}')
-    for name in args.models or [model['Name'] for model in model_index()]:
+    print(markdown_table(HEADINGS, []), end='')
+    for names in grouped(args.models or [model['Name'] for model in model_index()]):
         with ProcessPoolExecutor(1, get_context('spawn')) as pool:
-            print(f'| {" | ".join(pool.submit(measure, name, args).result())} |', flush=True)
+            try:
+                row = pool.submit(measure, names[0], args).result()
+            except ExportError as error:
+                row = [f'not exported: {error}', *4 * ['']]
+            except Exception as error:  # of any kind, in a process of its own: the other models are measured
+                row = [f'failed: {type(error).__name__}: {error}', *4 * ['']]
+        print(f'| {" | ".join([", ".join(names), *row])} |', flush=True)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Writes the tables of the model pages from the model index, so that no number is copied by hand: ``model_tables.py``.
 
-A page (configs/README.md and those of the methods) has each table between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+A page (configs/README.md, those of the methods, and the cards of the models that mmskf ships) has each table between
+``<!-- table: NAME -->`` and ``<!-- end -->``. A card begins with lines for model hubs, between ``---`` and ``---``.
 """
 import argparse
 import os
@@ -12,18 +13,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 
 from mmskf.apis import config_root
 from mmskf.apis.config import model_index
+from mmskf.apis.model_card import SCORES, compared, facts, front_matter, score_table
 from mmskf.evaluation import NOT_MEASURED
 from mmskf.utils.errors import run_tool
 from mmskf.utils.files import atomic_open
 from mmskf.utils.tables import markdown_table
+from mmskf.weights import PACKAGE
 
-SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
 PLACE = re.compile(r'(<!-- table: (\w+) -->\n).*?(<!-- end -->)', re.DOTALL)
+FRONT = re.compile(r'\A---\n.*?^---\n', re.DOTALL | re.MULTILINE)
 
 
 def link(model, page):
     """The name of a model, linked to its config from a page."""
-    return f'[{model["Name"]}]({os.path.relpath(config_root().parent / model["Config"], page.parent)})'
+    config = (config_root().parent / model['Config']).resolve()
+    return f'[{model["Name"]}]({os.path.relpath(config, page.parent.resolve())})'
 
 
 def models(entries, page):
@@ -53,13 +57,20 @@ def scores(entries, page):
 
 
 def measured(entries, page):
-    """Measured scores of models without published ones: one row per test set and model."""
-    results = [(result['Dataset'], link(model, page), result['Metrics']) for model in entries for result in model['Results']]
-    datasets = list(dict.fromkeys(dataset for dataset, *_ in results))
-    scores = [score for score in SCORES if any(score in metrics for *_, metrics in results)]
-    rows = [[dataset, name, *(f'{metrics[score]:.3f}' if score in metrics else '' for score in scores)]
-            for dataset, name, metrics in sorted(results, key=lambda result: datasets.index(result[0]))]
-    return markdown_table(['test set', 'model', *scores], rows)
+    """Measured scores of models without published ones."""
+    return score_table(entries, lambda model: link(model, page))
+
+
+def card_facts(entries, page):
+    """What a card says of its model and file."""
+    model, = entries
+    return facts(model, shipped_weights(model), link(model, page))
+
+
+def card_scores(entries, page):
+    """The scores of a card's model, beside those of others on the same test sets."""
+    model, = entries
+    return score_table(compared(model), lambda entry: link(entry, page))
 
 
 def results(entries, page):
@@ -85,21 +96,38 @@ def counts(entries, page):
     return markdown_table(['model', 'parameters', 'in M', 'paper (M)', 'why they differ'], rows.values())
 
 
-TABLES = dict(models=models, scores=scores, measured=measured, results=results, counts=counts)
+TABLES = dict(models=models, scores=scores, measured=measured, results=results, counts=counts, card_facts=card_facts,
+              card_scores=card_scores)
+
+
+def shipped_weights(model):
+    """The file of a model that mmskf ships; None for others."""
+    path = model.get('Weights', '').partition('mmskf://')[2]
+    return PACKAGE / path if path else None
+
+
+def cards():
+    """The cards of the models that mmskf ships, beside their files: NAME.md for NAME-1a2b3c4d.pth."""
+    return {path.with_name(f'{model["Name"]}.md'): model for model in model_index() for path in [shipped_weights(model)] if path}
 
 
 def fill(page):
     """The text of a page with its tables regenerated."""
-    entries = [model for model in model_index()
-               if page.parent == config_root() or Path(model['Metafile']).parent.name == page.parent.name]
-    return PLACE.sub(lambda match: match[1] + TABLES[match[2]](entries, page) + match[3], page.read_text())
+    text, card = page.read_text(), cards().get(page)
+    if card:
+        entries = [card]
+        text = FRONT.sub(lambda _: front_matter(card), text)
+    else:
+        entries = [model for model in model_index()
+                   if page.parent == config_root() or Path(model['Metafile']).parent.name == page.parent.name]
+    return PLACE.sub(lambda match: match[1] + TABLES[match[2]](entries, page) + match[3], text)
 
 
 def main(args=None):
     parser = argparse.ArgumentParser(description='Write the tables of the model pages from the model index')
     parser.add_argument('--check', action='store_true', help='write nothing, and list the pages that are not up to date')
     args = parser.parse_args(args)
-    pages = [config_root() / 'README.md', *sorted(config_root().glob('*/README.md'))]
+    pages = [config_root() / 'README.md', *sorted(config_root().glob('*/README.md')), *cards()]
     old = [page for page in pages if fill(page) != page.read_text()]
     for page in old:
         print(f'{page} {"is not up to date" if args.check else "written"}')

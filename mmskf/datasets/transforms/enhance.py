@@ -6,6 +6,27 @@ from mmcv.transforms import BaseTransform
 
 from mmskf.datasets.low_light_synthesis import darken
 from mmskf.registry import TRANSFORMS
+from mmskf.utils.image import to_uint8
+
+
+def _checked(image: np.ndarray, step: str) -> np.ndarray:
+    """An image of a pipeline as uint8: floats are 0..255, as ``LoadImageFromFile(to_float32=True)`` yields them.
+
+    Raises:
+        TypeError: If it has other values.
+        ValueError: If it has other channels, or values out of range.
+    """
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f'{step} was given an image {image.shape}, expected (H, W, 3): put it right after LoadImageFromFile, '
+                         "which reads color images unless its color_type is 'unchanged' or 'grayscale'")
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype.kind != 'f':
+        raise TypeError(f'{step} was given an image of {image.dtype}, expected uint8, or floats in 0..255')
+    if not (image.min() >= 0 and image.max() <= 255):
+        raise ValueError(f'{step} was given floats in [{image.min():g}, {image.max():g}], expected 0..255: put it before the '
+                         'image is normalized')
+    return to_uint8(image)
 
 
 def _mirrored(image: np.ndarray, channel_order: str) -> np.ndarray:
@@ -26,18 +47,18 @@ class EnhanceLowLight(BaseTransform):
 
     Required Keys:
 
-    - img: uint8 (H, W, 3)
+    - img: (H, W, 3), uint8, or floats in 0..255, which are rounded
 
     Modified Keys:
 
-    - img: uint8 (H, W, 3)
+    - img: of the same type
 
     Args:
         model, weights, device, strength: See :class:`mmskf.apis.ImageEnhancer`.
         channel_order (str): 'bgr', as mmcv reads images, or 'rgb'. Defaults to 'bgr'.
 
     Raises:
-        ValueError: If ``channel_order`` is something else.
+        FileNotFoundError, ValueError: As :class:`mmskf.apis.ImageEnhancer`, or if ``channel_order`` is something else.
     """
 
     def __init__(self, model: Any = None, weights: str | None = None, device: str = 'cpu', strength: float = 1.,
@@ -49,8 +70,9 @@ class EnhanceLowLight(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Enhances ``results['img']``."""
-        image = self.enhance(_mirrored(results['img'], self.channel_order))
-        results['img'] = _mirrored(image, self.channel_order)
+        pixels = _checked(results['img'], 'EnhanceLowLight')
+        image = self.enhance(_mirrored(pixels, self.channel_order))
+        results['img'] = _mirrored(image, self.channel_order).astype(results['img'].dtype)
         return results
 
     def __repr__(self) -> str:
@@ -63,12 +85,12 @@ class Darken(BaseTransform):
 
     Required Keys:
 
-    - img: uint8 (H, W, 3)
+    - img: (H, W, 3), uint8, or floats in 0..255, which are rounded
     - img_path: its name is the seed of the noise
 
     Modified Keys:
 
-    - img: uint8 (H, W, 3)
+    - img: of the same type
 
     Args:
         exposure (float): Factor on the light.
@@ -87,8 +109,9 @@ class Darken(BaseTransform):
         """Darkens ``results['img']``."""
         name = results['img_path'].replace('\\', '/').rpartition('/')[2]
         rng = np.random.default_rng(zlib.crc32(name.encode()))
-        image = darken(_mirrored(results['img'], self.channel_order), rng, self.exposure, **self.sensor)
-        results['img'] = _mirrored(image, self.channel_order)
+        pixels = _checked(results['img'], 'Darken')
+        image = darken(_mirrored(pixels, self.channel_order), rng, self.exposure, **self.sensor)
+        results['img'] = _mirrored(image, self.channel_order).astype(results['img'].dtype)
         return results
 
     def __repr__(self) -> str:
