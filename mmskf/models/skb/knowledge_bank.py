@@ -57,7 +57,8 @@ class KnowledgeBank(nn.Module, ABC):
             LLFlow; the running statistics never change. Defaults to 'eval'.
         fuse_conv_bn (bool): Whether to fold BatchNorms into the preceding convolutions when the weights are loaded. Defaults to
             False.
-        channels_last (bool): Whether to run in the channels-last memory format. Defaults to False.
+        channels_last (bool): Whether to run in the channels-last memory format, in which convolutions are faster, and return the
+            features in it. Defaults to True.
         autocast (str, optional): 'bf16' or 'fp16' computes in that type and returns the image's. Defaults to None: as the
             surrounding code does.
         save_weights (bool): Whether the owner's checkpoint contains the weights, once loaded, and restores them. Defaults to
@@ -95,7 +96,7 @@ class KnowledgeBank(nn.Module, ABC):
                  num_features: int | None = None,
                  bn: str = 'eval',
                  fuse_conv_bn: bool = False,
-                 channels_last: bool = False,
+                 channels_last: bool = True,
                  autocast: str | None = None,
                  save_weights: bool = False):
         super().__init__()

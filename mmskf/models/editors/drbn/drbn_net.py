@@ -147,6 +147,8 @@ class DRBNNet(EnhancementNet):
         Returns:
             tuple[Tensor]: The enhanced image at 1/1, 1/2 and 1/4 resolution.
         """
+        # Convolutions on CPUs are faster in this format, and everything after the first one inherits it.
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         *first, last = self.recurrences
         images, features = (inputs, ), None
         for recurrence in first:
