@@ -116,8 +116,8 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     module = tool('tools/analysis_tools/benchmark')
     results = {}
 
-    def keep(args, name, bf16):
-        return results.setdefault((name, bf16), module.measure(args, name, bf16))
+    def keep(args, config, name, bf16):
+        return results.setdefault((name, bf16), module.measure(args, config, name, bf16))
 
     monkeypatch.setattr(module, 'in_fresh_process', keep)
     options = [str(config), '--size', '37x50', '--repeats', '1']
@@ -130,6 +130,17 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     full, half = results['image', False]['output'], results['image', True]['output']
     assert full.shape == (1, 3, 37, 50) and not np.array_equal(full, half)
     assert {'loss_recon', 'loss_SCH', 'loss_D_global'} < set(results['training', False]['output'])
+    # All methods, of which there is one here; what is counted is what PyTorch counts.
+    assert {'drbn_skf_lol', 'hwmnet_skf_lol', 'llflow_l_skf_lol'} < set(module.methods_with_skf())
+    monkeypatch.setattr(module, 'methods_with_skf', lambda: [str(config)])
+    results.clear()
+    module.main(['--all', '--size', '37x50', '--repeats', '1', '--runs', 'image'])
+    *_, row = capsys.readouterr().out.splitlines()
+    cells = [cell.strip() for cell in row.split('|')[1:-1]]
+    assert cells[:2] == ['config', 'image, float32'] and cells[4].endswith(' MB')
+    model = module.init_model(module.load_config(str(config), {'model.skb.checkpoint': None}))
+    operations = tool('tools/analysis_tools/get_flops').count_operations(model, (37, 50))
+    assert results['image', False]['flops'] == 2 * sum(operations.values())
     results.clear()
     # LLFlow takes more channels than three, and trains with one optimizer.
     config.write_text(

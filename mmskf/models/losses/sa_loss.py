@@ -53,6 +53,21 @@ def without_gradient(discriminator: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def updating_twice(discriminator: nn.Module) -> Iterator[None]:
+    """A training pass changes the running statistics of every BatchNorm as two passes over the same images would."""
+    batch_norms = [module for module in discriminator.modules() if isinstance(module, _BatchNorm)]
+    before = [module.momentum for module in batch_norms]
+    for module, momentum in zip(batch_norms, before):
+        module.momentum = 1 - (1 - momentum)**2
+    try:
+        yield
+    finally:
+        for module, momentum in zip(batch_norms, before):
+            module.momentum = momentum
+            module.num_batches_tracked += 1
+
+
 def adversarial(scores: Tensor, real: bool) -> Tensor:
     """Least-squares GAN: the mean squared error of the scores (N, 1) against 1 for real, 0 for fake."""
     return F.mse_loss(scores, torch.full_like(scores, float(real)))
@@ -211,11 +226,9 @@ class SALoss(nn.Module):
         whole = adversarial(discriminator(pred), False) + adversarial(discriminator(gt), True)
         local = []
         for image, real in ((pred * mask, False), (gt * mask, True)):
-            # One pass for each of the two masks that are the same tensor. Their losses are equal, so one is kept; the other
-            # pass only updates the running statistics.
-            with without_gradient(discriminator):
-                discriminator(image)
-            local.append(adversarial(discriminator(image), real))
+            # The two masks are the same tensor, and so are their losses; the second pass only updates the running statistics.
+            with updating_twice(discriminator):
+                local.append(adversarial(discriminator(image), real))
         return dict(loss_D_local=0.1 * (local[0] + local[1]) / 2, loss_D_global=0.9 * whole / 2)
 
     @staticmethod

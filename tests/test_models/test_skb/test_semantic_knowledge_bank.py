@@ -56,7 +56,8 @@ def image():
 
 
 def build(checkpoint=None, **kwargs):
-    return MODELS.build(dict(type='SemanticKnowledgeBank', model=copy.deepcopy(SEGMENTOR), checkpoint=checkpoint, **kwargs))
+    options = {'channels_last': False, **kwargs}  # the segmentor computes in the format of its input: compared bit by bit
+    return MODELS.build(dict(type='SemanticKnowledgeBank', model=copy.deepcopy(SEGMENTOR), checkpoint=checkpoint, **options))
 
 
 def encode_decode(segmentor, x):
@@ -130,6 +131,16 @@ class TestPrior:
         for value, other in [*zip(prior.features, expected.features), (prior.logits, expected.logits)]:
             assert value.dtype == torch.float32
             assert (value - other).abs().max() <= tolerance * other.abs().max()
+
+    @pytest.mark.parametrize('options', [{}, dict(size_divisor=32), dict(channels_last=True)])
+    def test_without_class_scores_computes_no_head(self, checkpoint, image, options, monkeypatch):
+        bank = build(checkpoint, **options)
+        expected = bank(image).features
+        monkeypatch.setattr(bank.segmentor, 'decode_head', None)
+        prior = bank(image, logits=False)
+        assert prior.logits is None
+        for feature, other in zip(prior.features, expected, strict=True):
+            assert torch.equal(feature, other)
 
     def test_fusion_leaves_no_batchnorm(self, checkpoint, image):
         bank = build(checkpoint, fuse_conv_bn=True)
@@ -284,7 +295,7 @@ class TestWeights:
         trained = segmentor_with_random_weights(auxiliary_head=AUXILIARY)
         torch.save({'state_dict': trained.state_dict()}, tmp_path / 'trained.pth')
         model = {**copy.deepcopy(SEGMENTOR), 'auxiliary_head': AUXILIARY}
-        bank = SemanticKnowledgeBank(model=model, checkpoint=str(tmp_path / 'trained.pth'), mean_std=None)
+        bank = SemanticKnowledgeBank(model=model, checkpoint=str(tmp_path / 'trained.pth'), mean_std=None, channels_last=False)
         assert torch.equal(bank(image).logits, encode_decode(trained, image))
         assert not bank.segmentor.with_auxiliary_head
 
