@@ -4,5 +4,4 @@ skb = dict(
     type='SemanticKnowledgeBank',
     config='mmseg::hrnet/fcn_hr18s_4xb4-80k_ade20k-512x512.py',
     model=dict(decode_head=dict(num_classes=11)),
-    fuse_conv_bn=True,
     checkpoint='mmskf://models/skb/weights/hrnet_w18s_camvid_f16.pth')

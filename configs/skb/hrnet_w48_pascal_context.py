@@ -2,6 +2,5 @@
 skb = dict(
     type='SemanticKnowledgeBank',
     config='mmseg::hrnet/fcn_hr48_4xb4-80k_pascal-context-59-480x480.py',
-    fuse_conv_bn=True,
     checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/hrnet/fcn_hr48_480x480_80k_pascal_context_59/'
     'fcn_hr48_480x480_80k_pascal_context_59_20210411_003240-3ae7081e.pth')

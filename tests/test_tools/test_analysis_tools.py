@@ -170,3 +170,22 @@ def test_benchmark_skb(tool, tmp_path, capsys):
     (tmp_path / 'none.py').write_text('model = dict()\n')
     with pytest.raises(ValueError, match='none.py has no skb'):
         main([str(tmp_path / 'none.py')])
+
+
+def test_gpu_report(tool, tmp_path, capsys):
+    """Without a GPU: one part that succeeds, one that fails, one that does not end; the commands of all others are well formed."""
+    module, out = tool('tools/analysis_tools/gpu_report'), tmp_path / 'report.md'
+    parts = [module.Part('Good', ['-c', 'print("done")'], 60), module.Part('Bad', ['-c', '1 / 0'], 60),
+             module.Part('Endless', ['-c', 'while True: pass'], 1)]
+    module.PARTS['sch'] = lambda args: parts
+    module.main(['--device', 'cpu', '--small', '--parts', 'sch', '--out', str(out)])
+    report = out.read_text()
+    assert report.startswith('# mmskf on cpu') and f'PyTorch {torch.__version__}' in report
+    assert '## Good\n\n```text\ndone\n```' in report and 'ZeroDivisionError' in report and 'Stopped after 1 seconds' in report
+    benchmark = tool('tools/analysis_tools/benchmark')
+    for options in ([], ['--small']):
+        args = module.parse_args(['--device', 'cpu', *options])
+        for name in ('amp', 'memory', 'images'):
+            for part in module.PARTS[name](args):
+                assert part.command[0] == str(module.BENCHMARK)
+                assert benchmark.load_config(benchmark.parse_args(part.command[1:]).config)

@@ -37,7 +37,7 @@ class Priors:
     def of_image(self, image: Tensor) -> SemanticPrior:
         """The prior of an image (N, 3, H, W) that is made during the step."""
         assert self.bank is not None  # what needs a prior needs a bank: see check_parts
-        return self.bank(image, logits=self.logits)
+        return self.bank(image) if self.logits else self.bank(image, logits=False)
 
 
 @MODELS.register_module()

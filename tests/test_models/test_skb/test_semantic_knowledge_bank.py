@@ -154,7 +154,7 @@ class TestPrior:
         monkeypatch.setattr(HRNet, 'forward', lambda self, x: forward(self, x)[::-1])
         model = copy.deepcopy(SEGMENTOR)
         model['decode_head'].update(in_channels=(32, 16, 8, 4), in_index=(3, 2, 1, 0))
-        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint)
+        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint, channels_last=False)
         assert bank.channels == {0: 4, 1: 8, 2: 16, 3: 32, 'logits': 5} and bank.strides == (4, 8, 16, 32)
         for feature, other in zip(bank(image).features, expected.features, strict=True):
             assert torch.equal(feature, other)
@@ -302,7 +302,7 @@ class TestWeights:
     def test_of_another_class_count(self, checkpoint, image):
         model = copy.deepcopy(SEGMENTOR)
         model['decode_head']['num_classes'] = 7
-        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint)
+        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint, channels_last=False)
         with pytest.raises(RuntimeError, match='segmentor.pth know 5 classes, the segmentor of .* has 7.*num_classes=5'):
             bank(image)
 
