@@ -173,7 +173,7 @@ def test_benchmark_skb(tool, tmp_path, capsys):
 
 
 def test_gpu_report(tool, tmp_path, capsys):
-    """Without a GPU: one part that succeeds, one that fails, one that does not end; the commands of all others are well formed."""
+    """Parts that succeed, fail and do not end, without a GPU; the commands of the real parts are well formed."""
     module, out = tool('tools/analysis_tools/gpu_report'), tmp_path / 'report.md'
     parts = [module.Part('Good', ['-c', 'print("done")'], 60), module.Part('Bad', ['-c', '1 / 0'], 60),
              module.Part('Endless', ['-c', 'while True: pass'], 1)]

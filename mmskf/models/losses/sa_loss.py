@@ -56,16 +56,17 @@ def without_gradient(discriminator: nn.Module) -> Iterator[None]:
 @contextmanager
 def updating_twice(discriminator: nn.Module) -> Iterator[None]:
     """A training pass changes the running statistics of every BatchNorm as two passes over the same images would."""
-    batch_norms = [module for module in discriminator.modules() if isinstance(module, _BatchNorm)]
-    before = [module.momentum for module in batch_norms]
-    for module, momentum in zip(batch_norms, before):
+    before = [(module, module.momentum) for module in discriminator.modules()
+              if isinstance(module, _BatchNorm) and module.momentum is not None]
+    for module, momentum in before:
         module.momentum = 1 - (1 - momentum)**2
     try:
         yield
     finally:
-        for module, momentum in zip(batch_norms, before):
+        for module, momentum in before:
             module.momentum = momentum
-            module.num_batches_tracked += 1
+            if module.num_batches_tracked is not None:
+                module.num_batches_tracked += 1
 
 
 def adversarial(scores: Tensor, real: bool) -> Tensor:
@@ -220,7 +221,7 @@ class SALoss(nn.Module):
     @staticmethod
     def _official_discriminator_loss(discriminator: nn.Module, pred: Tensor, gt: Tensor,
                                      prior: SemanticPrior) -> dict[str, Tensor]:
-        """The released loss of D; its BatchNorms see six batches in this order."""
+        """The released loss of D; its BatchNorms see four batches in this order, the last two twice."""
         second = prior.probs.sum(dim=(2, 3)).topk(2, dim=1).indices[:, 1]
         mask = prior.probs[torch.arange(len(second), device=second.device), second].unsqueeze(1)
         whole = adversarial(discriminator(pred), False) + adversarial(discriminator(gt), True)
