@@ -12,6 +12,7 @@ import mmcv
 import numpy as np
 
 from mmskf.apis import SKFInferencer
+from mmskf.utils.errors import run_tool
 from mmskf.utils.image_file import Photo, write_photo
 from mmskf.utils.image_folder import Originals
 
@@ -38,7 +39,7 @@ def sheet(pictures):
 
 def main(args=None):
     args = parse_args(args)
-    enhance = SKFInferencer(args.model, args.weights, args.device)
+    enhance = SKFInferencer(args.model, args.weights, args.device, require_weights=True)
     if args.before_after:
         Originals(enhance.find_files(args.inputs)).check(args.before_after)
     results = enhance(args.inputs, args.out_dir, side_by_side=bool(args.before_after))
@@ -54,4 +55,4 @@ def main(args=None):
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_tool(main)

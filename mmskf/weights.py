@@ -198,7 +198,8 @@ def training_state(path: str | Path) -> dict:
 
 
 def weights_in(loaded: Any, name: str) -> dict[str, Tensor]:
-    """The weights of a loaded file: a bare state dict or one under 'state_dict', with or without 'module.' before the keys.
+    """The weights of a loaded file: a bare state dict or one under 'state_dict' or BasicSR's 'params', with or without 'module.'
+    before the keys.
 
     Args:
         loaded: The contents of the file.
@@ -207,7 +208,9 @@ def weights_in(loaded: Any, name: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: If that is something else, or contains invalid weights, see :func:`check_numbers`.
     """
-    weights = loaded.get('state_dict', loaded) if isinstance(loaded, Mapping) else loaded
+    weights = loaded
+    if isinstance(loaded, Mapping):
+        weights = loaded['params'] if _is_state_dict(loaded.get('params')) else loaded.get('state_dict', loaded)
     if not isinstance(weights, Mapping):
         raise WeightsError(f'{name} holds a {type(weights).__name__}, not weights, which are a dict of tensors: save the '
                            'state_dict() of the model')
@@ -234,7 +237,8 @@ def _is_state_dict(value: Any) -> bool:
 
 
 def read_state_dict(checkpoint: str | Path) -> dict[str, Tensor]:
-    """Reads weights: a bare state dict or one under 'state_dict', with or without ``DataParallel``'s 'module.'.
+    """Reads weights: a bare state dict or one under 'state_dict' or BasicSR's 'params', with or without ``DataParallel``'s
+    'module.'.
 
     Args:
         checkpoint (str | Path): Path, URL or ``mmskf://...``.

@@ -66,6 +66,16 @@ def test_what_is_no_weights_is_named(tmp_path, write, message):
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize('wrap', [
+    lambda weights: weights, lambda weights: dict(state_dict=weights, epoch=3), lambda weights: dict(params=weights),
+    lambda weights: {f'module.{key}': value for key, value in weights.items()},
+    lambda weights: dict(params={f'module.{key}': value for key, value in weights.items()}, params_ema={})])
+def test_where_weights_are(tmp_path, wrap):
+    """Bare, or as the authors of the methods save them: by MMEngine, by BasicSR, by DataParallel."""
+    torch.save(wrap({'a.weight': torch.ones(2), 'params': torch.zeros(1)}), tmp_path / 'file.pth')
+    assert list(read_state_dict(tmp_path / 'file.pth')) == ['a.weight', 'params']
+
+
 def test_no_file():
     with pytest.raises(FileNotFoundError, match='There is no file nowhere.pth'):
         read_state_dict('nowhere.pth')

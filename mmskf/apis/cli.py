@@ -1,6 +1,6 @@
-"""What ``tools/train.py`` and ``tools/test.py`` share."""
+"""What tools share."""
 import os
-from argparse import SUPPRESS, ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
 from mmengine.config import Config
@@ -10,6 +10,7 @@ from mmskf.utils.files import check_destination
 from mmskf.utils.options import add_cfg_options
 
 from .config import check_model, load_config, use_amp
+from .model import check_device
 
 
 def add_runner_arguments(parser: ArgumentParser) -> None:
@@ -20,6 +21,19 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
     add_cfg_options(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
+
+
+def add_device_argument(parser: ArgumentParser) -> None:
+    """Adds ``--device``; one that is not there ends the tool before any work."""
+    parser.add_argument('--device', type=_available, default='cpu', help='such as cuda:0 (default: cpu)')
+
+
+def _available(device: str) -> str:
+    try:
+        check_device(device)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+    return device
 
 
 def runner_config(args: Namespace) -> Config:

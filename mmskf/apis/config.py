@@ -27,6 +27,7 @@ Fields = dict[str, Parameter]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+CONFIG_SUFFIXES = ('.py', '.yml', '.yaml', '.json')  # those that MMEngine reads
 # Folders of the configs that are found by their bare name.
 MODEL_FOLDERS = ('baseline', 'skf', 'simple')
 # Fields of optim_wrapper that are for its constructor.
@@ -113,9 +114,11 @@ def load_config(name: str | Path, options: dict | None = None, data_root: str | 
         ImportError: If a module of ``custom_imports`` cannot be imported.
         KeyError: If an option names a field that does not exist, or an item of a list that could be several.
         TypeError: If the value of an option is clearly not for its field.
-        ValueError: If the config is no valid Python.
+        ValueError: If the file is no config, or one that is no valid Python.
     """
     path = find_config(name)
+    if path.suffix not in CONFIG_SUFFIXES:
+        raise ValueError(f'{path} is not a config: the name of one ends in {", ".join(CONFIG_SUFFIXES)}')
     try:
         cfg = Config.fromfile(path)
     except (AttributeError, NameError, SyntaxError, TypeError) as error:  # the code of the config fails

@@ -37,14 +37,14 @@ class ImageEnhancer:
 
         Raises:
             TypeError: If it is none of the three.
-            ValueError: If a tensor has another shape.
+            ValueError: If a tensor has another shape, or values that are neither uint8 nor floats in [0, 1].
         """
         if isinstance(image, Image.Image):
             return Image.fromarray(self._enhance(np.asarray(image.convert('RGB'))))
         if isinstance(image, Tensor):
             if image.ndim != 3 or image.shape[0] != 3:
                 raise ValueError(f'ImageEnhancer was given a tensor {tuple(image.shape)}, expected (3, H, W)')
-            pixels = image if image.dtype == torch.uint8 else (image * 255).round().clamp(0, 255).to(torch.uint8)
+            pixels = image.float() if image.is_floating_point() else image  # numpy has no bfloat16
             result = torch.from_numpy(self._enhance(pixels.permute(1, 2, 0).cpu().numpy())).permute(2, 0, 1).to(image.device)
             return result if image.dtype == torch.uint8 else result.to(image.dtype) / 255
         if isinstance(image, np.ndarray):

@@ -28,7 +28,7 @@ from mmskf.utils.photos import PhotoInput, Result, ResultFolder, Source, find_ph
 from mmskf.utils.pictures import semantic_overlay, side_by_side
 from mmskf.utils.strength import blend, check_strength, strength_map
 
-from .config import find_config, first_test_dataloader, indexed_weights, load_config
+from .config import first_test_dataloader, indexed_weights, load_config
 from .model import check_device, has_weights, init_model, load_weights
 
 #: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. Its weights are in the package.
@@ -199,6 +199,10 @@ class SKFInferencer(BaseInferencer):
         # Errors in the call are raised here, not when the first result is requested.
         _, forward_kwargs, visualize_kwargs, postprocess_kwargs = self._dispatch_kwargs(**kwargs)
         self.check_options(**forward_kwargs, **postprocess_kwargs)
+        if forward_kwargs.get('class_strength') or visualize_kwargs.get('semantic_map'):
+            self._load_bank()
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f'batch_size={batch_size!r}: expected 1 or more')
         folder = None if out_dir is None else ResultFolder(out_dir, sources, format, postprocess_kwargs.get('bits', 8))
         if not sources:
             warnings.warn('There is nothing to enhance: the list of inputs is empty', stacklevel=2)
@@ -233,11 +237,13 @@ class SKFInferencer(BaseInferencer):
             if own is not None and self._bank_config is None and own.num_classes:
                 self._bank = own
             else:
-                cfg = Config.fromfile(find_config(self._bank_config or DEFAULT_BANK))
-                # Weights cannot be loaded later into what was built in inference mode.
-                with DefaultScope.overwrite_default_scope('mmskf'), torch.inference_mode(False):
-                    self._bank = MODELS.build(cfg.skb).to(self._device).eval()
+                self._bank = build_bank(self._bank_config or DEFAULT_BANK, self._device)
         return self._bank
+
+    def _load_bank(self) -> None:
+        """Loads the weights of the bank, so that an error comes before the first photo is enhanced."""
+        if not self.bank.loaded:
+            self.bank.load()
 
     @property
     def classes(self) -> list[str]:
@@ -381,6 +387,20 @@ class SKFInferencer(BaseInferencer):
 
 
 _side_by_side = side_by_side  # the picture, beside the option of that name
+
+
+@torch.inference_mode(False)  # Weights cannot be loaded later into what was built in inference mode.
+def build_bank(name: str | Path, device: str | torch.device = 'cpu') -> KnowledgeBank:
+    """The knowledge bank of a config such as those of ``configs/skb``, in eval mode.
+
+    Raises:
+        FileNotFoundError, ValueError: If there is no such config, or it describes no knowledge bank.
+    """
+    with DefaultScope.overwrite_default_scope('mmskf'):
+        cfg = load_config(name)
+        if 'skb' not in cfg:
+            raise ValueError(f'{cfg.filename} has no field `skb`, so it describes no knowledge bank: choose one of configs/skb')
+        return MODELS.build(cfg.skb).to(device).eval()
 
 
 def _is_single(inputs: Any, sources: Sequence[Source]) -> bool:

@@ -42,9 +42,11 @@ def class_strength(text: str) -> tuple[str, float]:
     """
     name, _, value = text.rpartition('=')
     try:
-        return name, float(value)
+        if name:
+            return name, float(value)
     except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r}: expected CLASS=STRENGTH, such as sky=0.2') from None
+        pass
+    raise argparse.ArgumentTypeError(f'{text!r}: expected CLASS=STRENGTH, such as sky=0.2')
 
 
 def add_parser(commands: Any) -> None:
@@ -58,7 +60,7 @@ def add_parser(commands: Any) -> None:
     look = parser.add_argument_group('how the results look')
     look.add_argument('--strength', type=float, default=1., metavar='0..1',
                       help='strength of the enhancement, from 0 (unchanged photo) to 1 (fully enhanced) (default: 1)')
-    look.add_argument('--class-strength', nargs='+', type=class_strength, default=[], metavar='CLASS=0..1',
+    look.add_argument('--class-strength', nargs='+', action='extend', type=class_strength, default=[], metavar='CLASS=0..1',
                       help='another strength for parts of the photo, such as sky=0.2; "mmskf info MODEL" lists the classes')
     look.add_argument('--model', help='the method (default: the one that comes with mmskf; "mmskf list" lists them), or a '
                                       'FILE.onnx of "mmskf export"')

@@ -18,7 +18,7 @@ def facts(name: str) -> dict[str, Any]:
     """Facts about a model, by headings."""
     from mmskf.apis import find_config, init_model
     from mmskf.apis.config import model_index
-    from mmskf.apis.inferencer import DEFAULT_BANK
+    from mmskf.apis.inferencer import DEFAULT_BANK, build_bank
     from mmskf.models import EnhancementNet
     from mmskf.models.skb.class_names import class_names
 
@@ -39,8 +39,7 @@ def facts(name: str) -> dict[str, Any]:
     found['in tiles from'] = f'{generator.max_pixels:,} pixels' if generator.max_pixels else 'never'
     bank = getattr(model, 'skb', None)
     found['knowledge bank'] = bank.name if bank is not None else f'none; {DEFAULT_BANK} segments photos'
-    if bank is not None:
-        found['classes'] = class_names(bank)
+    found['classes'] = class_names(build_bank(DEFAULT_BANK) if bank is None else bank)
     for result in (indexed or {}).get('Results', []):
         scores = ', '.join(f'{metric} {score}' for metric, score in result['Metrics'].items())
         found[f'measured on {result["Dataset"]}'] = scores

@@ -1,14 +1,15 @@
 """The command ``mmskf``: its subcommands, and what they share."""
 import argparse
-import logging
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import TextIO
 
 from mmskf.export import is_exported
 from mmskf.utils.errors import INTERRUPTED, OF_CALL, OF_EXECUTION, WRONG_CALL, show_error
+from mmskf.utils.logs import logs_to_stderr
 from mmskf.version import __version__
 
 from . import enhance, export, info, list_models, score
@@ -56,10 +57,10 @@ def main(args: list[str] | None = None) -> int:
     if not exported and find_spec('mmengine') is None:
         print(f'mmskf: {LIGHT}', file=sys.stderr)
         return WRONG_CALL
-    handlers = [] if exported else _log_to_stderr()
     warnings.showwarning = _say_warning
     try:
-        return run(parsed)
+        with nullcontext() if exported else logs_to_stderr('mmskf'):
+            return run(parsed)
     except KeyboardInterrupt:
         print('mmskf: stopped', file=sys.stderr)
         return INTERRUPTED
@@ -68,9 +69,6 @@ def main(args: list[str] | None = None) -> int:
         return WRONG_CALL
     finally:
         warnings.showwarning = show_warning
-        for handler, stream, formatter in handlers:
-            handler.setStream(stream)
-            handler.setFormatter(formatter)
 
 
 def _say_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
@@ -78,15 +76,3 @@ def _say_warning(message: Warning | str, category: type[Warning], filename: str,
     """Prints warnings for users in one line, and drops those for programmers."""
     if issubclass(category, UserWarning):
         print(f'mmskf: {message}', file=sys.stderr)
-
-
-def _log_to_stderr() -> list[tuple]:
-    """Sends log messages, which are for people, where they do not mix with results. Returns the previous settings."""
-    from mmengine.logging import MMLogger
-    logger = MMLogger.get_current_instance()
-    handlers = [handler for handler in logger.handlers if type(handler) is logging.StreamHandler]
-    before = [(handler, handler.stream, handler.formatter) for handler in handlers]
-    for handler in handlers:
-        handler.setStream(sys.stderr)
-        handler.setFormatter(logging.Formatter('mmskf: %(message)s'))
-    return before

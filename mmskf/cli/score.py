@@ -2,13 +2,19 @@
 import argparse
 import csv
 import json
+import math
+import os
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
+
+from mmskf.utils.errors import FAILED, WRONG_CALL, message_of
 
 DESCRIPTION = '''Scores images. Without references: NIQE, how natural an image looks (lower is better). With references, the same
 scenes in good light: also PSNR and SSIM (higher is better) and LPIPS (lower is better; it needs the weights of AlexNet, see
@@ -22,35 +28,47 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser('score', help='image quality', description=DESCRIPTION,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=run)
-    parser.add_argument('images', metavar='IMAGES', help='an image, or a folder of images')
+    parser.add_argument('images', metavar='IMAGES', help='an image, a folder of images, or a pattern')
     parser.add_argument('--reference', metavar='REFERENCES', help='the reference image, or a folder of references')
     parser.add_argument('--out', metavar='FILE.csv', help='also write the scores of every image to this file')
     parser.add_argument('--json', action='store_true', help='print the scores of every image as JSON, for scripts')
 
 
 def pairs(images: str, references: str | None) -> tuple[list[tuple[Path, Path | None]], list[str]]:
-    """Images with their references, and a message for each image without one.
+    """Images with their references, and a message for each image without one, or with several.
 
     Raises:
         FileNotFoundError: If there is no image, or no such file.
     """
     from mmskf.utils.photos import find_photos
 
-    def by_name(path: str) -> dict[str, Path]:
+    def find(path: str) -> list[tuple[str, Path]]:
         sources, _ = find_photos(path)
         if sources[0].error is not None:
             raise sources[0].error
-        root = Path(path)
-        files = [Path(source.given) for source in sources if isinstance(source.given, str)]
-        return {(file.relative_to(root).with_suffix('').as_posix() if root.is_dir() else ''): file for file in files}
+        return [(source.relative, Path(source.given)) for source in sources if isinstance(source.given, str)]
 
-    found = by_name(images)
+    found = find(images)
     if references is None:
-        return [(path, None) for path in found.values()], []
-    known = by_name(references)
-    lacking = [f'{path} has no reference: there is no {name}.* in {references}'
-               for name, path in found.items() if name not in known]
-    return [(path, known[name]) for name, path in found.items() if name in known], lacking
+        return [(path, None) for _, path in found], []
+    known = find(references)
+    if Path(images).is_file() and Path(references).is_file():
+        return [(found[0][1], known[0][1])], []
+    by_name: dict[str, dict[str, Path]] = defaultdict(dict)
+    for relative, path in known:
+        by_name[os.path.splitext(relative)[0]][relative] = path
+    matched: list[tuple[Path, Path | None]] = []
+    failed: list[str] = []
+    for relative, path in found:
+        name = os.path.splitext(relative)[0]
+        candidates = by_name[name]
+        if relative in candidates or len(candidates) == 1:
+            matched.append((path, candidates.get(relative) or next(iter(candidates.values()))))
+        elif candidates:
+            failed.append(f'{path} has several references: {", ".join(map(str, candidates.values()))}')
+        else:
+            failed.append(f'{path} has no reference: there is no {name}.* in {references}')
+    return matched, failed
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from mmskf.datasets import decode_image
     from mmskf.evaluation import LPIPS, NIQE, NOT_MEASURED, PSNR, SSIM
     from mmskf.utils.files import atomic_open, check_destination
-    from mmskf.utils.image_folder import Originals
+    from mmskf.utils.image_folder import Originals, printable
 
     if args.out:
         check_destination(args.out)
@@ -75,8 +93,9 @@ def run(args: argparse.Namespace) -> int:
                 raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]}, its reference {reference} is '
                                  f'{gt.shape[1]}x{gt.shape[0]}: they must have the same size')
             rows.append((str(path), {metric.metric: metric.measure(image, gt) for metric in metrics}))
-        except (OSError, ValueError) as error:
-            failed.append(str(error))
+        except Exception as error:  # Of any kind: the other images are scored, and this one is reported.
+            reason = message_of(error)
+            failed.append(reason if str(path) in reason else f'{path}: {reason}')
     names = [metric.metric for metric in metrics]
     means: dict[str, Any] = {}
     for name in names:
@@ -88,14 +107,24 @@ def run(args: argparse.Namespace) -> int:
             writer.writerow(['image', *names])
             writer.writerows([path, *(scores[name] for name in names)] for path, scores in [*rows, ('mean', means)])
     for reason in failed:
-        print(f'mmskf: failed: {reason}', file=sys.stderr)
+        print(f'mmskf: failed: {printable(reason)}', file=sys.stderr)
     if args.json:
-        print(json.dumps(dict(images=[dict(image=path, **scores) for path, scores in rows], mean=means, failed=failed)))
+        images = [dict(image=path, **for_json(scores)) for path, scores in rows]
+        print(json.dumps(dict(images=images, mean=for_json(means), failed=failed), allow_nan=False))
     else:
         print(f'{len(rows)} images: ' + ', '.join(f'{name} {score if isinstance(score, str) else f"{score:.4f}"}'
                                                   for name, score in means.items()))
-        for name in names:
-            count = sum(scores[name] is not None for _, scores in rows)
-            if 0 < count < len(rows):
-                print(f'{name} is the mean of {count} images: the others could not be measured')
-    return 1 if failed else 0
+        for metric in metrics:
+            count = sum(scores[metric.metric] is not None for _, scores in rows)
+            if metric.unmeasurable and count < len(rows):
+                print(f'{metric.metric}: {len(rows) - count} of {len(rows)} images could not be measured and are not in the '
+                      f'mean, because they are {metric.unmeasurable}')
+    if not found:
+        return WRONG_CALL
+    return FAILED if failed else 0
+
+
+def for_json(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores as JSON can hold them: the PSNR of identical images is infinite, which becomes a text."""
+    return {name: str(score) if isinstance(score, float) and not math.isfinite(score) else score
+            for name, score in scores.items()}

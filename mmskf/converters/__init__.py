@@ -1,5 +1,5 @@
 """Converts the authors' released weights to mmskf's."""
-from .convert import Conversion, check_strictly, convert, load_parts, save
+from .convert import Conversion, check_strictly, convert, find_parts, load_parts, save, source_files
 from .tables import CONVERSIONS
 
-__all__ = ['CONVERSIONS', 'Conversion', 'check_strictly', 'convert', 'load_parts', 'save']
+__all__ = ['CONVERSIONS', 'Conversion', 'check_strictly', 'convert', 'find_parts', 'load_parts', 'save', 'source_files']

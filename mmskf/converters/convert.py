@@ -1,6 +1,7 @@
 """Converts the authors' released weights to mmskf's, strictly: every key is renamed, dropped by name, or an error."""
+import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,8 +96,8 @@ def read_npz(path: str | Path) -> StateDict:
     return weights
 
 
-def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None = None) -> dict[str, StateDict]:
-    """Reads the parts of a method from a file, a folder (with files named after the parts) or ``part=path,...``.
+def find_parts(conversion: Conversion, source: str, parts: Sequence[str] | None = None) -> dict[str, Path]:
+    """Finds the parts of a method: a file, a folder (with files named after the parts) or ``part=path,...``.
 
     A single file is the requested part, if ``parts`` names one, else the whole method.
 
@@ -104,9 +105,8 @@ def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None 
         ValueError: If a name is not a part of the method, or one file is given for a method with several parts.
     """
     known = [name for name in conversion.parts if name]
-    paths: Mapping[str, str | Path]
     if '=' in source:
-        paths = dict(item.split('=', 1) for item in source.split(','))
+        paths = {name: Path(path) for name, path in (item.split('=', 1) for item in source.split(','))}
     elif Path(source).is_dir():
         # Among the files of a TensorFlow checkpoint, the index stands for all.
         paths = {path.stem: path for path in sorted(Path(source).iterdir())
@@ -115,12 +115,23 @@ def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None 
             raise ValueError(f'{source} contains none of the parts of this method: {", ".join(known) or "a single file"}')
     else:
         part = parts[0] if parts and len(parts) == 1 else ''
-        paths = {part if part in conversion.parts else '': source}
+        paths = {part if part in conversion.parts else '': Path(source)}
     unknown = [name for name in paths if name not in conversion.parts]
     if unknown:
         raise ValueError(f'This method has the parts {known or "(one file only)"}, not {unknown}. Give the weights as '
                          + (','.join(f'{name}=PATH' for name in known) if known else 'one file'))
-    return {name: read_source(path) for name, path in paths.items()}
+    return paths
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files that weights are read from: several if they are a TensorFlow checkpoint."""
+    index = find_bundle(path)
+    return [path] if index is None else sorted(index.parent.glob(f'{glob.escape(index.stem)}.*'))
+
+
+def load_parts(conversion: Conversion, source: str, parts: Sequence[str] | None = None) -> dict[str, StateDict]:
+    """Reads the parts of a method; arguments and errors are those of :func:`find_parts`."""
+    return {name: read_source(path) for name, path in find_parts(conversion, source, parts).items()}
 
 
 def check_strictly(converted: StateDict, expected: StateDict, parts: Sequence[str] | None) -> None:

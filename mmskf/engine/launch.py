@@ -1,14 +1,6 @@
 """Launching several processes."""
-import atexit
-
 import torch
 from mmengine.config import Config
-
-
-def leave_process_group() -> None:
-    """Destroys the process group, if it still exists."""
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
 
 
 def prepare_launch(cfg: Config) -> None:
@@ -47,8 +39,6 @@ def prepare_launch_without_gpu(cfg: Config) -> None:
         raise RuntimeError('sync_bn needs GPUs, but none is visible: PyTorch synchronizes BatchNorms only there. Leave it out')
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
-        # A process that ends while gloo's threads are running is sometimes aborted, after all its work is done.
-        atexit.register(leave_process_group)
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

@@ -1,4 +1,5 @@
 """Errors as users see them: one sentence for what they can mend, a traceback for a bug."""
+import atexit
 import opcode
 import os
 import sys
@@ -58,12 +59,30 @@ def run_tool(main: Callable[[], int | None]) -> NoReturn:
     """
     program = Path(sys.argv[0]).name
     try:
-        sys.exit(FAILED if main() else 0)
+        code = FAILED if main() else 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else FAILED
     except KeyboardInterrupt:
         print(f'{program}: stopped', file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except Exception as error:
         if not is_for_user(error):
             raise
         show_error(error, program)
-        sys.exit(WRONG_CALL if isinstance(error, OF_CALL) else FAILED)
+        code = WRONG_CALL if isinstance(error, OF_CALL) else FAILED
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    """Ends the process as ``sys.exit`` does, without the destructors of C++ if gloo connects it to others.
+
+    DistributedDataParallel keeps gloo's threads alive to the end. If another process leaves first, they touch what the
+    destructors have destroyed, and the process is sometimes aborted after all its work is done.
+    """
+    distributed = sys.modules.get('torch.distributed')
+    if distributed and distributed.is_available() and distributed.is_initialized() and distributed.get_backend() == 'gloo':
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -55,7 +55,10 @@ def check_destination(path: str | Path, folder: bool = False) -> None:
 
     Raises:
         OSError: If it cannot be written: names it, and says why.
+        ValueError: If the name is empty, as of a variable that is not set.
     """
+    if not os.fspath(path):
+        raise ValueError(f'The name of the {"folder" if folder else "file"} for the results is empty')
     real = Path(os.path.realpath(path))
     if not folder and real.is_dir():
         raise IsADirectoryError(f'{path} is a folder, and the result is one file: add its name')

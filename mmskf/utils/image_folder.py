@@ -94,19 +94,21 @@ def describe_skipped(skipped: Sequence[str | Path]) -> str:
 
 
 class Originals:
-    """The input files of a run. Nothing that it writes may replace one of them, or any other file in their folders.
+    """The input files of a run. Nothing that it writes may replace one of them, nor any other file in their folders.
 
     Args:
         paths (Iterable[str | Path]): The files.
+        beside (bool): Whether the other files in their folders are protected as well. Defaults to True.
     """
 
-    def __init__(self, paths: Iterable[str | Path]):
+    def __init__(self, paths: Iterable[str | Path], beside: bool = True):
         self._paths: set[str] = set()
         self._folders: set[str] = set()
         self._files: set[tuple[int, int]] = set()
         for path in paths:
             self._paths.add(os.path.realpath(path))
-            self._folders.add(os.path.dirname(os.path.realpath(path)))
+            if beside:
+                self._folders.add(os.path.dirname(os.path.realpath(path)))
             self._files.update(self._file(path))
 
     @staticmethod

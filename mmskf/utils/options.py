@@ -109,7 +109,7 @@ def item_index(items: Sequence[Any], name: str) -> int:
 
 
 def by_index(changes: Any, node: Any, path: str) -> Any:
-    """Changes to a config node, with every type that names an item of a list replaced by its index.
+    """Changes to a config node as mmengine merges them: every type that names an item of a list is replaced by its index.
 
     Args:
         changes: Nested dict of changes; anything else is returned unchanged.
@@ -133,7 +133,13 @@ def by_index(changes: Any, node: Any, path: str) -> Any:
         value = by_index(value, node[index], f'{path}.{name}')
         before = indexed.get(str(index))
         indexed[str(index)] = {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
-    return indexed
+    if isinstance(node, list) and all(isinstance(value, dict) for value in indexed.values()):
+        return indexed
+    # mmengine merges into the items of a list, and only sets of fields: anything else comes with all of its list.
+    items = [Config(dict(item=item)) for item in node]
+    for name, value in indexed.items():
+        items[int(name)].merge_from_dict(dict(item=value))
+    return type(node)(item.item for item in items)
 
 
 def merge_options(cfg: Config, options: dict) -> None:

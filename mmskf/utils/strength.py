@@ -1,5 +1,6 @@
 """Strength of the enhancement: for the whole photo, or per semantic class."""
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -71,5 +72,5 @@ def strength_map(labels: np.ndarray,
 
 def check_strength(value: float) -> None:
     """Raises ValueError if a strength is not in [0, 1]."""
-    if not 0 <= value <= 1:
+    if not isinstance(value, Real) or not 0 <= value <= 1:
         raise ValueError(f'strength is {value!r}: expected a number from 0 (the unchanged photo) to 1 (fully enhanced)')

@@ -309,7 +309,7 @@ def test_strength(simple):
 def test_strength_by_class_and_pictures(tmp_path):
     """With a bank that knows the left from the right."""
     class LeftRight(torch.nn.Module):
-        name, checkpoint, num_classes = 'skb.model', None, 2
+        name, checkpoint, num_classes, loaded = 'skb.model', None, 2, True
 
         def forward(self, image):
             right = torch.linspace(-1, 1, image.shape[-1]).expand(len(image), 1, *image.shape[-2:])
@@ -332,6 +332,13 @@ def test_strength_by_class_and_pictures(tmp_path):
     legend = pictures['semantic_map'][40:]
     assert len(legend) and legend.min() == 0  # black letters
     assert files_below(tmp_path) == ['0000.png', 'semantic_map/0000.png', 'side_by_side/0000.png']
+
+
+@pytest.mark.parametrize('batch_size', [0, 1.5, '2'])
+def test_batch_sizes_that_are_none(simple, batch_size):
+    """Otherwise a batch would never be full, and hold all photos."""
+    with pytest.raises(ValueError, match=f'batch_size={batch_size!r}: expected 1 or more'):
+        simple.stream([np.zeros((4, 4, 3), np.uint8)], batch_size=batch_size)
 
 
 def test_the_bank_of_mmskf_knows_its_classes():

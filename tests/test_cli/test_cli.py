@@ -156,7 +156,16 @@ def test_nothing_to_do(capsys, tmp_path):
 @pytest.mark.parametrize('args, message', [
     ([], 'required: -o/--out'), (['-o', 'out', '--strength', '3'], 'strength is 3.0'),
     (['-o', 'out', '--model', 'drbm_lol'], 'Did you mean drbn'),
-    (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
+    (['-o', 'out', '--class-strength', 'sky'], 'expected CLASS=STRENGTH'),
+    (['-o', 'out', '--class-strength', '0.2'], 'expected CLASS=STRENGTH'),
+    (['-o', 'out', '--class-strength', 'moon=1', '--class-strength', 'sky=1'], 'names moon'),
+    (['-o', 'out', '--model', 'gamma', '--batch-size', '0'], 'batch_size=0: expected 1'),
+    (['-o', '', '--model', 'gamma'], 'The name of the folder for the results is empty'),
+    (['-o', 'out', '--model', 'a.png'], 'a.png is not a config'),
+    (['-o', 'out', '--model', 'gamma', '--semantic-map', '--bank', 'nothing'], "no config or model called 'nothing'"),
+    (['-o', 'out', '--model', 'gamma', '--semantic-map', '--bank', 'clahe'], 'describes no knowledge bank'),
+    (['-o', 'out', '--model', 'gamma', '--class-strength', 'sky=1', '--bank', 'skb/segformer_mit-b0_ade20k'],
+     'cannot read its weights'), (['-o', 'out', '--format', 'gif'], "format='gif'"),
     (['-o', 'out', '--class-strength', 'moon=1'], 'names moon'), (['-o', 'out', '--weights', 'w.pth'], 'without the model'),
     (['-o', 'a.png/out', '--model', 'gamma'], 'a.png is a file, not a folder'),
     (['-o', '.', '--model', 'gamma'], 'one of the originals'), (['-o', 'out', '--bits', '10'], 'invalid choice'),
@@ -231,6 +240,8 @@ def test_info(capsys):
     code, out, _ = run(capsys, 'info', 'demo/drbn_skf_demo', '--json')
     found = json.loads(out)
     assert code == 0 and found['classes'][0] == 'sky' and found['of these in SE modules'] > 0
+    code, out, _ = run(capsys, 'info', 'clahe')
+    assert code == 0 and 'classes' in out and ', pavement, ' in out  # of the bank that segments photos for it
     code, out, err = run(capsys, 'info', 'nobody')
     assert code == 2 and "no config or model called 'nobody'" in err
 
@@ -259,7 +270,8 @@ def test_score_without_references(capsys, tmp_path):
         Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(tmp_path / name)
     (tmp_path / 'broken.png').write_bytes(b'\x89PNG')
     code, out, err = run(capsys, 'score', tmp_path)
-    assert code == 1 and '2 images: NIQE ' in out and 'NIQE is the mean of 1 images' in out
+    assert code == 1 and '2 images: NIQE ' in out
+    assert 'NIQE: 1 of 2 images could not be measured and are not in the mean, because they are smaller than' in out
     assert 'failed: ' in err and 'broken.png' in err
     code, out, err = run(capsys, 'score', tmp_path / 'large.png', '--reference', tmp_path / 'small.png')
     assert code == 1 and 'they must have the same size' in err
@@ -268,3 +280,28 @@ def test_score_without_references(capsys, tmp_path):
     code, out, err = run(capsys, 'score', tmp_path, '--out', tmp_path)
     assert code == 2 and 'is a folder, and the result is one file' in err
     assert run(capsys, 'score', tmp_path / 'nowhere')[0] == 2
+    code, out, _ = run(capsys, 'score', tmp_path / '*l*.png', '--json')
+    assert code == 0 and [os.path.basename(scores['image']) for scores in json.loads(out)['images']] == ['large.png', 'small.png']
+
+
+def test_score_of_names_that_differ_in_their_extensions(capsys, tmp_path):
+    """No image is left out, and none is compared with a reference that was only guessed."""
+    dark = np.full((16, 16, 3), 10, np.uint8)
+    files = dict(images=('a.bmp', 'a.png', 'a.webp', 'x/a.png', 'y.png'), references=('a.png', 'a.tif', 'x/a.tif'))
+    for folder, names in files.items():
+        for name in names:
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(dark + (name == 'a.tif')).save(path)
+    code, out, _ = run(capsys, 'score', tmp_path / 'images', '--json')
+    assert code == 0 and len(json.loads(out)['images']) == 5
+    code, out, err = run(capsys, 'score', tmp_path / 'images', '--reference', tmp_path / 'references', '--json')
+    report = json.loads(out, parse_constant=pytest.fail)  # an infinite number is not JSON
+    assert code == 1 and [(scores['image'], scores['PSNR']) for scores in report['images']] == [
+        (f'{tmp_path}/images/a.png', 'inf'), (f'{tmp_path}/images/x/a.png', 'inf')]
+    assert err.count('has several references: ') == 2 and 'y.png has no reference: there is no y.* in' in err
+    code, out, _ = run(capsys, 'score', tmp_path / 'images' / 'a.webp', '--reference', tmp_path / 'references' / 'a.tif')
+    assert code == 0 and out.startswith('1 images: PSNR ')
+    code, out, _ = run(capsys, 'score', tmp_path / 'images' / 'a.png', '--reference', tmp_path / 'references')
+    assert code == 0 and 'PSNR inf' in out
+    assert run(capsys, 'score', tmp_path / 'images' / 'y.png', '--reference', tmp_path / 'references')[0] == 2

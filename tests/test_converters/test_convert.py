@@ -5,6 +5,7 @@ from golden import Golden, shared
 
 from mmskf.apis import init_model
 from mmskf.converters import CONVERSIONS, Conversion, check_strictly, convert, load_parts, save
+from mmskf.weights import WeightsError
 
 
 @pytest.fixture(scope='module')
@@ -141,6 +142,20 @@ def test_sources(tmp_path, drbn):
         load_parts(conversion, 'third=x.pth')
     with pytest.raises(ValueError, match='Give the weights as first=PATH'):
         load_parts(conversion, str(tmp_path / 'first.pth'))
+
+
+def test_the_source_is_never_replaced(tool, tmp_path):
+    """Neither a file nor, of a TensorFlow checkpoint, one of several; other files beside it may be."""
+    main = tool('tools/model_converters/official_to_mmskf').main
+    for name in ('x.pth', 'x.index', 'x.data-00000-of-00001'):
+        (tmp_path / name).write_bytes(b'weights')
+    (tmp_path / 'link.pth').symlink_to(tmp_path / 'x.pth')
+    for source, target in (('x.pth', 'x.pth'), ('x.pth', 'link.pth'), ('x', 'x.data-00000-of-00001'), ('x.index', 'x.index')):
+        with pytest.raises(FileExistsError, match='is one of the originals'):
+            main(['cidnet', str(tmp_path / source), str(tmp_path / target)])
+    with pytest.raises(WeightsError):  # as it was read
+        main(['cidnet', str(tmp_path / 'x.pth'), str(tmp_path / 'x.index')])
+    assert all((tmp_path / name).read_bytes() == b'weights' for name in ('x.pth', 'x.index', 'x.data-00000-of-00001'))
 
 
 def test_tool(tool, tmp_path, capsys):

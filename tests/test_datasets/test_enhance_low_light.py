@@ -50,6 +50,9 @@ def test_what_is_no_image():
         enhance([1, 2, 3])
     with pytest.raises(ValueError, match=r'tensor \(1, 3, 8, 8\), expected \(3, H, W\)'):
         enhance(torch.zeros(1, 3, 8, 8))
+    for value in (torch.nan, 40., 40):  # which would become black, and white
+        with pytest.raises(ValueError, match=r'values in \[(nan|40), (nan|40)\], expected an image of 8 or 16 bits'):
+            enhance(torch.full((3, 4, 4), value))
 
 
 def test_in_a_pipeline_of_another_library(photo, expected, tmp_path):

@@ -56,6 +56,13 @@ def test_small_batches_and_images_are_left_as_they_are():
     assert len(data['inputs']) == 2 and data['inputs'][0].shape == (1, 6, 6)
 
 
+def test_without_ground_truth():
+    """As in the training of Zero-DCE."""
+    data = dict(inputs=[torch.zeros(3, 16, 16)], data_samples=[DataSample()])
+    HOOKS.build(dict(type='ProgressivePatchHook', phases=PHASES)).before_train_iter(SimpleNamespace(iter=0, seed=0), 0, data)
+    assert data['inputs'][0].shape == (3, 8, 8)
+
+
 def test_it_depends_on_seed_and_iteration_only():
     hook = HOOKS.build(dict(type='ProgressivePatchHook', phases=PHASES))
     first = reduced(hook, 0)

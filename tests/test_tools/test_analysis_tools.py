@@ -56,7 +56,11 @@ def test_analyze_logs(tool, tmp_path, capsys):
     main([str(tmp_path / 'run'), '--out', str(tmp_path / 'curves.png')])
     assert 'loss 2.0000 at 1 -> 1.0000 at 2' in capsys.readouterr().out
     assert Image.open(tmp_path / 'curves.png').size[0] > 100
-    with pytest.raises(KeyError, match='has no scalar named .*SSIM.* yet. It has: PSNR, loss, step'):
+    (tmp_path / 'scalars.json').write_text('{"loss": 3.0, "step": 5}\n')
+    main([str(tmp_path / 'run'), str(tmp_path / 'scalars.json'), '--keys', 'loss', 'PSNR', '--out', str(tmp_path / 'curves.png')])
+    printed = capsys.readouterr().out
+    assert 'loss 3.0000 at 5' in printed and printed.count('PSNR') == 1
+    with pytest.raises(KeyError, match='no log has a scalar named .*SSIM.* yet. They have: PSNR, loss, step'):
         main([str(tmp_path / 'run'), '--keys', 'SSIM', '--out', str(tmp_path / 'curves.png')])
     with pytest.raises(FileNotFoundError, match='contains no log'):
         main([str(tmp_path / 'nothing')])

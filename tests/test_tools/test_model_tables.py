@@ -29,7 +29,8 @@ def pages(module, tmp_path, monkeypatch):
         'Metadata': {'Model': 'One-SKF', 'Training Data': 'LOL', 'Parameters': 1234567, 'GMACs': 1.5,
                      'Parameters with SKB': 2345678, 'GMACs with SKB': 88.2},
         'Results': [{'Dataset': 'LOL', 'Metrics': {'PSNR': 20.5}}],
-        'Paper Results': [{'Dataset': 'LOL', 'Metrics': {'PSNR': 21., 'SSIM': 0.8, 'LPIPS': 0.15, 'NIQE': 4.}}],
+        'Paper Results': [{'Dataset': 'LOL', 'Metrics': {'PSNR': 21., 'SSIM': 0.8, 'LPIPS': 0.15, 'NIQE': 4.}},
+                          {'Dataset': 'LOL-v2', 'Metrics': {'PSNR': 22.}}],
         'Paper Parameters (M)': 1.2, 'Parameters Differ': 'a reason'}
     mmengine.dump(INDEX, tmp_path / 'model-index.yml')
     mmengine.dump(dict(Models=[model]), tmp_path / 'configs' / 'one' / 'metafile.yml')
@@ -78,4 +79,5 @@ def test_tables(module, pages):
     assert f'| One-SKF | {link} | LOL | 1,234,567 | 2,345,678 | 1.50 | 88.20 |' in lines
     missing = 'not measured'
     assert (f'| {link} | LOL | 21.000 | 20.500 | 0.800 | {missing} | 0.150 | {missing} | 4.000 | {missing} |') in lines
+    assert any(line.startswith(f'| {link} | LOL-v2 | 22.000 |') and line.count('|  |') == 3 for line in lines)
     assert lines[0] == 'Above.' and lines[-1] == 'Below.' and 'old' not in lines

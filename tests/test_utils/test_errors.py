@@ -2,6 +2,7 @@ import errno
 import os
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mmskf.utils.errors import run_tool
 from mmskf.utils.options import item_index
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'tools').rglob('*.py'))
+TOOLS = ['demo/enhance.py', *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / 'tools').rglob('*.py'))]
 
 
 def raise_(error):
@@ -57,6 +58,31 @@ def test_what_went_wrong_on_the_way_is_no_wrong_call(answer, monkeypatch):
         run_tool(lambda: raise_(AssertionError('a bug')))
 
 
+@pytest.mark.parametrize('code', [0, 3])
+def test_processes_that_gloo_connects_end_without_destructors(tmp_path, code):
+    """These would run while gloo's threads do; what Python has to do at exit is done."""
+    script = tmp_path / 'tool.py'
+    script.write_text(
+        'import atexit, ctypes, sys\n'
+        'import torch.distributed\n'
+        'from mmskf.utils.errors import run_tool\n'
+        'libc = ctypes.CDLL(None)\n'
+        'libc.strdup.restype = ctypes.c_void_p\n'
+        'def main():\n'
+        '    libc.__cxa_atexit(libc.puts, ctypes.c_void_p(libc.strdup(b"destructed")), None)\n'
+        '    atexit.register(print, "ended")\n'
+        f'    if {code}:\n'
+        f'        sys.exit({code})\n'
+        'store = torch.distributed.FileStore("store", 1)\n'
+        'if sys.argv[1:] == ["gloo"]:\n'
+        '    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)\n'
+        'run_tool(main)\n')
+    for arguments, said in ([], 'ended\ndestructed\n'), (['gloo'], 'ended\n'):
+        result = subprocess.run([sys.executable, script, *arguments], cwd=tmp_path, capture_output=True, text=True,
+                                env=dict(os.environ, PYTHONPATH=str(ROOT)))
+        assert (result.returncode, result.stdout) == (code, said), result.stderr
+
+
 @pytest.mark.parametrize('main, error', [
     (lambda: {}['x'], KeyError),
     (lambda: None + 1, TypeError),
@@ -97,6 +123,8 @@ def test_every_tool_ends_by_run_tool(name):
     ('tools/train.py', ['clahe', '--work-dir', '{here}/new'], 'nothing to train'),
     ('tools/test.py', ['nobody'], "no config or model called 'nobody'"),
     ('tools/test.py', ['drbn_lol', 'x.pth', '--unpaired', '{here}'], 'none of the folders MEF'),
+    ('demo/enhance.py', ['{here}/file', '--model', 'nobody'], "no config or model called 'nobody'"),
+    ('demo/enhance.py', ['{here}/file', '--model', 'drbn_lol'], 'drbn_lol was given no weights'),
     ('tools/model_converters/official_to_mmskf.py', ['drbn', '{here}/file', '{here}'], '{here} is a folder'),
     ('tools/model_converters/official_to_mmskf.py', ['drbn', '{here}/file', '{here}/file/x.pth'], 'is a file, not a folder'),
     ('tools/model_converters/official_to_mmskf.py', ['drbn', '{here}/file', '{here}/x.pth'], '{here}/file is empty'),
@@ -107,6 +135,9 @@ def test_every_tool_ends_by_run_tool(name):
     ('tools/analysis_tools/gradient_share.py', ['drbn_lol', '{here}/file'], '{here}/file is empty'),
     ('tools/analysis_tools/benchmark.py', ['drbn_lol', '--checkpoint', '{here}/file'], '{here}/file is empty'),
     ('tools/analysis_tools/run_ablation.py', ['3', '--work-dir', '{here}/file'], '{here}/file is a file, not a folder'),
+    *((f'tools/analysis_tools/{name}.py', [*args, '--device', 'cuda:99'], 'The device cuda:99 is not available')
+      for name, *args in (['benchmark', 'drbn_lol'], ['benchmark_sch'], ['benchmark_skb', 'x'], ['skb_stability', 'x'],
+                          ['gradient_share', 'drbn_lol', 'x.pth'], ['niqe_table', '{here}', '--models', 'clahe'])),
     ('tools/analysis_tools/skb_stability.py', ['nobody', '--data-root', '{here}'], '{here}/eval15'),
     ('tools/model_converters/publish_model.py', ['{here}/file', '{here}'], '{here} is a folder'),
     ('tools/model_converters/publish_model.py', ['{here}/file', '{here}/x.pth'], '{here}/file is empty'),

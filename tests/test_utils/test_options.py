@@ -45,6 +45,16 @@ def test_changes_of_one_config():
         merge_options(cfg, {'loader.pipeline.Flip.direction': 'diagonal'})
 
 
+def test_items_that_are_no_sets_of_fields():
+    """By index as well, in lists and tuples; mmengine itself merges sets of fields only."""
+    cfg = Config(dict(groups=[['sky'], ['road']], se=dict(sources=(2, 1, 0)), mixed=[dict(a=1, b=2), 5]))
+    merge_options(cfg, {'groups.1': ['road', 'pavement'], 'se.sources.0': 'logits', 'mixed.0.a': 3, 'mixed.1': None})
+    assert cfg.groups == [['sky'], ['road', 'pavement']] and cfg.se.sources == ('logits', 1, 0)
+    assert cfg.mixed == [dict(a=3, b=2), None]
+    with pytest.raises(KeyError, match="se.sources: '3' is not an index of a list of 3 items"):
+        merge_options(cfg, {'se.sources.3': 0})
+
+
 def test_options_of_a_command_line():
     parser = ArgumentParser()
     add_cfg_options(parser)

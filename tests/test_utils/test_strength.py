@@ -34,3 +34,5 @@ def test_names_and_values_that_are_wrong():
         strength_map(labels, ('sky', ), dict(moon=1., sun=0.))
     with pytest.raises(ValueError, match='strength is 1.2'):
         strength_map(labels, ('sky', ), dict(sky=1.2))
+    with pytest.raises(ValueError, match="strength is '0.5'"):
+        strength_map(labels, ('sky', ), dict(sky='0.5'))

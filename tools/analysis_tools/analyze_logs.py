@@ -40,16 +40,18 @@ def main(args=None):
     args = parse_args(args)
     check_destination(args.out)
     figure, axes = plt.subplots(len(args.keys), squeeze=False, figsize=(8, 3 * len(args.keys)))
-    for log in args.logs:
-        records = read_scalars(log)
-        for key, axis in zip(args.keys, axes[:, 0]):
+    logs = {log: read_scalars(log) for log in args.logs}
+    for key, axis in zip(args.keys, axes[:, 0]):
+        for log, records in logs.items():
             points = [(record['step'], record[key]) for record in records if isinstance(record.get(key), (int, float))]
-            if not points:
-                raise KeyError(f'{log} has no scalar named {key!r} yet. It has: {", ".join(sorted(set().union(*records)))}')
-            axis.plot(*zip(*points), label=str(log), marker='.' if len(points) < 30 else None)
-            axis.set(ylabel=key, xlabel='iteration')
-            print(f'{log}: {key} {points[0][1]:.4f} at {points[0][0]} -> {points[-1][1]:.4f} at {points[-1][0]}')
-    axes[0, 0].legend(fontsize='small')
+            if points:  # losses differ between methods
+                axis.plot(*zip(*points), label=str(log), marker='.' if len(points) < 30 else None)
+                print(f'{log}: {key} {points[0][1]:.4f} at {points[0][0]} -> {points[-1][1]:.4f} at {points[-1][0]}')
+        if not axis.lines:
+            known = sorted(set().union(*(record for records in logs.values() for record in records)))
+            raise KeyError(f'no log has a scalar named {key!r} yet. They have: {", ".join(known)}')
+        axis.set(ylabel=key, xlabel='iteration')
+        axis.legend(fontsize='small')
     figure.tight_layout()
     with atomic_open(args.out) as file:
         figure.savefig(file, dpi=120, format=Path(args.out).suffix[1:] or 'png')

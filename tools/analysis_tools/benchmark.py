@@ -37,6 +37,7 @@ from mmengine.optim import build_optim_wrapper
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config, train_dataloader
+from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import datasets, model_index, optim_wrappers
 from mmskf.utils.errors import run_tool
 from mmskf.utils.options import add_cfg_options, image_size
@@ -59,7 +60,7 @@ def parse_args(args=None):
     parser.add_argument('--crop', type=int, help="side of the training crops (default: the config's)")
     parser.add_argument('--bf16', action='store_true',
                         help='also measure with autocast to bfloat16, and the difference of its image from that in float32')
-    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    add_device_argument(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 import torch
 import torch.nn.functional as F
 
+from mmskf.apis.cli import add_device_argument
 from mmskf.models.losses import SCHLoss
 from mmskf.utils.errors import run_tool
 
@@ -159,7 +160,7 @@ def batch_shape(text):
 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compares SCHLoss with a plain loop: time, memory and numbers.')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda (default: cpu)')
+    add_device_argument(parser)
     parser.add_argument('--threads', type=int, default=2, help='threads of the CPU (default: 2)')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, of which the median is shown (default: 5)')
     parser.add_argument('--cases', nargs='+', type=batch_shape, default=[batch_shape(case) for case in CASES], metavar='NxCxHxW',

@@ -20,6 +20,7 @@ from prettytable import PrettyTable
 
 import mmskf.models  # noqa: F401
 from mmskf.apis import find_config
+from mmskf.apis.cli import add_device_argument
 from mmskf.registry import MODELS
 from mmskf.utils.errors import run_tool
 from mmskf.utils.options import image_size
@@ -32,7 +33,7 @@ def parse_args(args=None):
     parser.add_argument('banks', nargs='+', help="configs with an skb, or 'mmseg::...' for an mmsegmentation segmentor")
     parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
                         help='image size (default: 400x600)')
-    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    add_device_argument(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=5, help='timed turns, whose median is shown (default: 5)')

@@ -45,7 +45,7 @@ def scores(entries, page):
         for paper in model.get('Paper Results', []):
             row = [link(model, page), paper['Dataset']]
             for score in SCORES:
-                row.append(f'{paper["Metrics"][score]:.3f}')
+                row.append(f'{paper["Metrics"][score]:.3f}' if score in paper['Metrics'] else '')
                 measured = ours[0]['Metrics'].get(score) if ours else None
                 row.append(NOT_MEASURED if measured is None else f'{measured:.3f}')
             rows.append(row)

@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.progress import track
 
 from mmskf.apis import SKFInferencer
+from mmskf.apis.model import check_device
 from mmskf.datasets import unpaired_sets
 from mmskf.evaluation import NIQE, NOT_MEASURED
 from mmskf.utils.errors import run_tool
 from mmskf.utils.files import atomic_open, check_destination
 from mmskf.utils.image_folder import list_images
+from mmskf.utils.logs import logs_to_stderr
 from mmskf.utils.tables import markdown_table, write_csv
 
 FORMATS = ('.md', '.csv')
@@ -72,9 +74,12 @@ def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
         file.write(markdown_table(header, rows))
 
 
+@logs_to_stderr('niqe_table.py')
 def main(args: Sequence[str] | None = None) -> int:
     given = parse_args(args)
     root = Path(given.root)
+    if given.device:
+        check_device(given.device)
     for path in given.out:
         check_destination(path)
     sets = unpaired_sets(root)

@@ -18,6 +18,7 @@ from mmengine.utils import track_iter_progress
 from prettytable import PrettyTable
 from torchvision.transforms.functional import to_tensor
 
+from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import paired_layouts
 from mmskf.datasets import EnhancementDataset, decode_image
 from mmskf.utils.errors import run_tool
@@ -29,7 +30,7 @@ def parse_args(args=None):
     parser.add_argument('--data-root', required=True, help='where the pairs are')
     parser.add_argument('--layout', choices=paired_layouts(), default='lol', help='folder names (default: lol)')
     parser.add_argument('--split', choices=('train', 'test'), default='test', help='(default: test)')
-    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    add_device_argument(parser)
     return parser.parse_args(args)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
-from mmskf.converters import CONVERSIONS, convert, load_parts, save
+from mmskf.converters import CONVERSIONS, convert, find_parts, load_parts, save, source_files
 from mmskf.utils.errors import run_tool
 from mmskf.utils.files import check_destination
+from mmskf.utils.image_folder import Originals
 
 
 def parse_args(args=None):
@@ -23,6 +24,8 @@ def main(args=None):
     args = parse_args(args)
     check_destination(args.dst)
     conversion = CONVERSIONS[args.method]
+    paths = find_parts(conversion, args.src, args.parts).values()
+    Originals((file for path in paths for file in source_files(path)), beside=False).check(args.dst)
     checkpoint = convert(conversion, load_parts(conversion, args.src, args.parts), args.parts)
     save(checkpoint, args.dst)
     numbers = sum(value.numel() for value in checkpoint['state_dict'].values())

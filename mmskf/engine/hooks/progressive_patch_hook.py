@@ -59,4 +59,5 @@ class ProgressivePatchHook(Hook):
         data_batch['inputs'] = [inputs[i][tuple(window)] for i in chosen]
         data_batch['data_samples'] = [samples[i] for i in chosen]
         for sample in data_batch['data_samples']:
-            sample.gt_img = sample.gt_img[tuple(window)]
+            if 'gt_img' in sample:
+                sample.gt_img = sample.gt_img[tuple(window)]

@@ -45,11 +45,14 @@ class CIDNetLoss(WeightedTerms[HVIOutputs]):
 
     Args:
         vgg_weights (str or Path, optional): State dict of torchvision's VGG19 (ImageNet). Defaults to None: the file in
-            torchvision's cache. If there is none, there is no perceptual term, and a warning says so once.
+            torchvision's cache; if there is none, there is no perceptual term, and a warning says so once.
         hvi_weight (float): Weight of all terms in the HVI color space. Defaults to 1.
         ssim_weight (float): Defaults to 0.5.
         edge_weight (float): Defaults to 50.
         perceptual_weight (float): Defaults to 0.01.
+
+    Raises:
+        FileNotFoundError: At the first use, if ``vgg_weights`` names no file.
     """
     layers = ('conv1_2', 'conv2_2', 'conv3_4', 'conv4_4')
 
@@ -67,7 +70,7 @@ class CIDNetLoss(WeightedTerms[HVIOutputs]):
         self.perceptual_weight = perceptual_weight
 
     def terms(self, outputs: HVIOutputs, gt: Tensor) -> dict[str, Tensor]:
-        if self.perceptual_weight and not self.vgg.path.is_file():
+        if self.perceptual_weight and not self.vgg.available():
             self.perceptual_weight = 0.
             print_log(f'CIDNetLoss has no perceptual term: it needs the weights of VGG19, but there is no file {self.vgg.path}. '
                       f'{self.vgg.advice}; for a copy elsewhere set model.recon_loss.vgg_weights, and '

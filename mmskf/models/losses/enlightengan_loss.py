@@ -92,8 +92,8 @@ class SelfFeatureLoss(nn.Module):
     Mean squared distance between the VGG16 features of the enhanced and the low-light image at relu5_1, without the pooling
     before it and normalized per image and channel; for the whole image and for its patches.
 
-    VGG16 is frozen, its weights are in no checkpoint. They are read from a file at the first use and never downloaded. If the
-    file is missing, a warning says so, and there is no such loss.
+    VGG16 is frozen, its weights are in no checkpoint. They are read from a file at the first use and never downloaded. If none
+    is named and there is none in the cache, a warning says so, and there is no such loss.
 
     Args:
         weights (str or Path, optional): State dict of VGG16. Defaults to None: the file that torchvision itself keeps in its
@@ -105,6 +105,7 @@ class SelfFeatureLoss(nn.Module):
         :class:`WindowedOutputs` -> dict of scalars: 'loss_recon', the sum, and its terms; empty without weights
 
     Raises:
+        FileNotFoundError: At the first use, if ``weights`` names no file.
         ValueError: If ``form`` is unknown, or at the first use if the file is damaged or not a VGG16.
     """
 
@@ -115,7 +116,7 @@ class SelfFeatureLoss(nn.Module):
 
     def forward(self, outputs: WindowedOutputs, gt: Tensor | None = None) -> dict[str, Tensor]:
         if self.missing is None:
-            self.missing = not self.vgg.path.is_file()
+            self.missing = not self.vgg.available()
             if self.missing:
                 print_log(f'The self feature preserving loss is off: it needs the weights of VGG16, but there is no file '
                           f'{self.vgg.path}; nothing else makes the result resemble the input. {self.vgg.advice}; for a copy '

@@ -67,6 +67,7 @@ class VGGFeatures(nn.Module):
             raise ValueError(f'{arch} has no layer {unknown[0]}: choose from {", ".join(indices)}')
         file_name = WEIGHTS[arch].url.rsplit('/', 1)[-1]
         self.arch, self.form = arch, form
+        self.given = weights is not None
         self.path = Path(weights or Path(torch.hub.get_dir(), 'checkpoints', file_name))
         self.advice = (f'With access to the network, `python -c "import torchvision; torchvision.models.{arch}(weights='
                        f"'IMAGENET1K_V1')\"` downloads {file_name} to torchvision's cache")
@@ -74,6 +75,16 @@ class VGGFeatures(nn.Module):
         self.omitted = [indices[layer] for layer in omit]
         # Inside a tuple it is not a submodule.
         self._loaded: tuple[nn.Sequential, ...] = ()
+
+    def available(self) -> bool:
+        """Whether the weights are there.
+
+        Raises:
+            FileNotFoundError: If they are not, but a file was named: what was asked for must not be left out.
+        """
+        if self.given and not self.path.is_file():
+            raise FileNotFoundError(f'There is no file {self.path}, named for the weights of {self.arch}. {self.advice}')
+        return self.path.is_file()
 
     def load(self) -> nn.Sequential:
         """The network up to the last layer that is needed."""

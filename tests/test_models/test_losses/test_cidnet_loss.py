@@ -79,6 +79,9 @@ def test_without_vgg_there_is_a_warning_and_no_perceptual_term(tmp_path, monkeyp
     (text, options), = warnings
     assert f'there is no file {tmp_path}/checkpoints/vgg19-dcbb9e9d.pth' in text and 'vgg_weights' in text
     assert options['level'] == logging.WARNING
+    with pytest.raises(FileNotFoundError, match='no file .*nowhere.pth, named for the weights of vgg19'):
+        CIDNetLoss(tmp_path / 'nowhere.pth')(outputs, torch.rand(1, 3, 8, 8))
+    assert 'perceptual' not in CIDNetLoss(tmp_path / 'nowhere.pth', perceptual_weight=0)(outputs, torch.rand(1, 3, 8, 8))
 
 
 @pytest.mark.parametrize('weights', [{}, {'features.0.weight': torch.zeros(1)}])

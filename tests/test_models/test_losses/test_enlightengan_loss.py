@@ -114,15 +114,18 @@ def test_features_of_torchvision(vgg):
 
 
 def test_without_weights(tmp_path, monkeypatch):
-    """Nothing is read before the first use; a missing file is named once, a wrong one is an error."""
+    """Nothing is read before the first use; no file in the cache gives one warning, a file that is named must be there."""
     log = []
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
     monkeypatch.setattr('mmskf.models.losses.enlightengan_loss.print_log', lambda message, **kwargs: log.append(message))
     outputs = WindowedOutputs(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), torch.zeros(0, 4))
-    loss = SelfFeatureLoss(tmp_path / 'nowhere.pth')
+    loss, named = SelfFeatureLoss(), SelfFeatureLoss(tmp_path / 'nowhere.pth')
     assert not log
     assert loss(outputs) == loss(outputs) == {}
-    assert len(log) == 1 and f'is off: it needs the weights of VGG16, but there is no file {tmp_path}/nowhere.pth' in log[0]
-    assert str(SelfFeatureLoss().vgg.path).endswith('checkpoints/vgg16-397923af.pth')
+    path = f'{tmp_path}/checkpoints/vgg16-397923af.pth'
+    assert len(log) == 1 and f'is off: it needs the weights of VGG16, but there is no file {path}' in log[0]
+    with pytest.raises(FileNotFoundError, match='no file .*nowhere.pth, named for the weights of vgg16'):
+        named(outputs)
     torch.save({'features.0.weight': torch.zeros(1)}, tmp_path / 'other.pth')
     with pytest.raises(ValueError, match="other.pth is not a state dict of vgg16 of form='torchvision'"):
         SelfFeatureLoss(tmp_path / 'other.pth')(outputs)
