@@ -66,7 +66,7 @@ def amp(args):
     which = ['zerodce_skf_lol'] if args.small else methods_with_skf()
     for name in which:
         command = [*benchmark(args, name, '--runs', 'training', *crop, '--bf16'), *bank_options(args)]
-        yield Part(f'Training step of {name}', command, 60)
+        yield Part(f'Training step of {name}', command, 120)
 
 
 def sch(args):
