@@ -20,10 +20,7 @@ from mmengine.utils import import_modules_from_strings
 from torch.utils.data import DataLoader
 
 from mmskf import registry
-from mmskf.datasets import unpaired_tests
-from mmskf.engine.loops import stage_dataloader
-from mmskf.engine.optim_wrapper_constructor import PARTS
-from mmskf.utils.options import item_index, kind_mismatch, merge_options
+from mmskf.utils.options import PARTS, item_index, kind_mismatch, merge_options, stage_dataloader
 
 #: Name -> what is known about a field of a config: its default and its type.
 Fields = dict[str, Parameter]
@@ -213,7 +210,7 @@ def first_test_dataloader(cfg: Config) -> ConfigDict:
 
 
 def use_unpaired(cfg: Config, root: str | Path) -> None:
-    """Tests a config on photos without ground truth instead of its test set: see :func:`unpaired_tests`.
+    """Tests a config on photos without ground truth instead of its test set: see :func:`mmskf.datasets.unpaired_tests`.
 
     The model's data preprocessor must know that there is no ground truth: ``data_preprocessor.data_keys = None``.
 
@@ -224,6 +221,7 @@ def use_unpaired(cfg: Config, root: str | Path) -> None:
     Raises:
         FileNotFoundError: If none of them is there.
     """
+    from mmskf.datasets import unpaired_tests
     cfg.test_dataloader, cfg.test_evaluator = unpaired_tests(first_test_dataloader(cfg), root)
     cfg.test_cfg.type = 'mmagic.MultiTestLoop'
 

@@ -4,8 +4,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, OptimWr
 from torch import nn
 
 from mmskf.registry import OPTIM_WRAPPER_CONSTRUCTORS
-
-PARTS = ('generator', 'discriminator')
+from mmskf.utils.options import PARTS
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module(name=['EditorOptimWrapperConstructor', 'DefaultOptimWrapperConstructor'])

@@ -7,9 +7,13 @@ import difflib
 import re
 from argparse import ArgumentError, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config, ConfigDict, DictAction
+
+# The parts of an editor for which ``optim_wrapper`` may have fields of their own.
+PARTS = ('generator', 'discriminator')
 
 # Present value of a field -> what it takes, and how that is called. A boolean is an int, so it comes first. A number can stand
 # for a set of fields that are all alike (the intervals of a hook), and False for none.
@@ -156,3 +160,17 @@ def merge_options(cfg: Config, options: dict) -> None:
             node = node.setdefault(parent, {})
         node[name] = value
     cfg.merge_from_dict(by_index(changes, {name: cfg.get(name) for name in changes}, ''))
+
+
+def stage_dataloader(base: dict, stage: dict) -> ConfigDict:
+    """The config of a stage's data loader: that of the Runner, with the fields that the stage overrides.
+
+    Raises:
+        KeyError: If the stage names an item of a list, such as a step of the pipeline, that ``base`` does not have.
+    """
+    cfg = Config(dict(dataloader=deepcopy(base)))
+    try:
+        merge_options(cfg, dict(dataloader=deepcopy(stage.get('dataloader') or {})))
+    except KeyError as error:
+        raise KeyError(f'train_cfg.stages, {stage.get("name")}, {error.args[0]}') from None
+    return cfg.dataloader

@@ -121,8 +121,8 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     module = tool('tools/analysis_tools/benchmark')
     results = {}
 
-    def keep(args, name, bf16):
-        return results.setdefault((name, bf16), module.measure(args, name, bf16))
+    def keep(args, config, name, bf16):
+        return results.setdefault((name, bf16), module.measure(args, config, name, bf16))
 
     monkeypatch.setattr(module, 'in_fresh_process', keep)
     options = [str(config), '--size', '37x50', '--repeats', '1']
@@ -135,6 +135,17 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     full, half = results['image', False]['output'], results['image', True]['output']
     assert full.shape == (1, 3, 37, 50) and not np.array_equal(full, half)
     assert {'loss_recon', 'loss_SCH', 'loss_D_global'} < set(results['training', False]['output'])
+    # All methods, of which there is one here; what is counted is what PyTorch counts.
+    assert {'drbn_skf_lol', 'hwmnet_skf_lol', 'llflow_l_skf_lol'} < set(module.methods_with_skf())
+    monkeypatch.setattr(module, 'methods_with_skf', lambda: [str(config)])
+    results.clear()
+    module.main(['--all', '--size', '37x50', '--repeats', '1', '--runs', 'image'])
+    *_, row = capsys.readouterr().out.splitlines()
+    cells = [cell.strip() for cell in row.split('|')[1:-1]]
+    assert cells[:2] == ['config', 'image, float32'] and cells[4].endswith(' MB')
+    model = module.init_model(module.load_config(str(config), {'model.skb.checkpoint': None}))
+    operations = tool('tools/analysis_tools/get_flops').count_operations(model, (37, 50))
+    assert results['image', False]['flops'] == 2 * sum(operations.values())
     results.clear()
     # LLFlow takes more channels than three, and trains with one optimizer.
     config.write_text(
@@ -204,3 +215,22 @@ def test_benchmark_memory(tool, tmp_path, capsys):
         'model.generator.reversible=True', 'model.generator.with_cp=True'])
     plain, saving = re.findall(r'peak memory \d+ MB \((.*)\), .* s \(.*\)\n  8 GB: batch (\d+) of 64x64', capsys.readouterr().out)
     assert plain[0] == '1.00' and float(saving[0]) < 0.6 and int(saving[1]) > 1.5 * int(plain[1])
+
+
+def test_gpu_report(tool, tmp_path, capsys):
+    """Parts that succeed, fail and do not end, without a GPU; the commands of the real parts are well formed."""
+    module, out = tool('tools/analysis_tools/gpu_report'), tmp_path / 'report.md'
+    parts = [module.Part('Good', ['-c', 'print("done")'], 60), module.Part('Bad', ['-c', '1 / 0'], 60),
+             module.Part('Endless', ['-c', 'while True: pass'], 1)]
+    module.PARTS['sch'] = lambda args: parts
+    module.main(['--device', 'cpu', '--small', '--parts', 'sch', '--out', str(out)])
+    report = out.read_text()
+    assert report.startswith('# mmskf on cpu') and f'PyTorch {torch.__version__}' in report
+    assert '## Good\n\n```text\ndone\n```' in report and 'ZeroDivisionError' in report and 'Stopped after 1 seconds' in report
+    benchmark = tool('tools/analysis_tools/benchmark')
+    for options in ([], ['--small']):
+        args = module.parse_args(['--device', 'cpu', *options])
+        for name in ('amp', 'memory', 'images'):
+            for part in module.PARTS[name](args):
+                assert part.command[0] == str(module.BENCHMARK)
+                assert benchmark.load_config(benchmark.parse_args(part.command[1:]).config)

@@ -2,7 +2,12 @@
 
 Time and peak memory of enhancing one image and of one training step, and the time spent in the knowledge bank. The images are
 synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded.
-Each row runs in a fresh process, so that none profits from memory warmed up by another.
+Each row runs in a fresh process, so that none profits from memory warmed up by another. ``--all`` measures every method that has
+SKF, in its configuration for LOL. The table is Markdown.
+
+GFLOP/s counts the convolutions and matrix products of forward and backward pass, the knowledge bank's included. What they could
+be is shown by a plain 3x3 convolution of 64 channels on the same cores: the share of its GFLOP/s tells how much of the time is
+arithmetic.
 
 Peak memory is everything that the model needs beyond the libraries: weights, features, and in training gradients and optimizer
 state; on a CPU (Linux) resident memory, on a GPU the memory of its tensors.
@@ -13,6 +18,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,25 +28,30 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, which
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from benchmark_sch import synchronize
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
+from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
-from mmskf.apis.config import datasets, optim_wrappers
+from mmskf.apis.config import datasets, model_index, optim_wrappers
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
 
 WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state
+COLUMNS = ('model', 'run', 'seconds', 'in the SKB', 'peak memory', 'GFLOP/s', 'of a 3x3 convolution')
 
 
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Measure seconds and peak memory per image and per training step.')
-    parser.add_argument('config', help='path or name of a config')
+    models = parser.add_mutually_exclusive_group(required=True)
+    models.add_argument('config', nargs='?', help='path or name of a config')
+    models.add_argument('--all', action='store_true', help='measure all methods with SKF')
     parser.add_argument('--checkpoint', help='path or URL of the weights (default: random weights)')
     parser.add_argument('--runs', nargs='+', choices=['image', 'training'], default=['image', 'training'],
                         help='what to measure (default: both)')
@@ -56,6 +67,25 @@ def parse_args(args=None):
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')
     add_cfg_options(parser)
     return parser.parse_args(args)
+
+
+def methods_with_skf():
+    """The names of the index's configurations of SKF for LOL, one for each method and size."""
+    names = [model['Name'] for model in model_index()]
+    return [name for name in names if name.endswith('_skf_lol')]
+
+
+def speed_of_convolution(device):
+    """GFLOP/s of a 3x3 convolution of 64 channels at 200x304 pixels, channels last."""
+    image = torch.rand(1, 64, 200, 304, device=device).contiguous(memory_format=torch.channels_last)
+    kernel, seconds = torch.rand(64, 64, 3, 3, device=device), []
+    for _ in range(20):
+        synchronize(device)
+        start = time.perf_counter()
+        F.conv2d(image, kernel, padding=1)
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * kernel.numel() * image[0, 0].numel() / statistics.median(seconds[WARM_UP:]) / 1e9
 
 
 def make_sample(pipeline, size, index=0):
@@ -114,35 +144,41 @@ def watch(module, device):
     return seconds
 
 
-def measure(args, name, bf16):
-    """Measures one run; must be called in a fresh process.
+def measure(args, config, name, bf16):
+    """Measures one run of a config; must be called in a fresh process.
 
     Returns:
-        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``memory`` (bytes); ``output``: the
-        enhanced image (1, 3, H, W) in float32, or the logs of the last training step.
+        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``memory`` (bytes); ``flops`` of one run;
+        ``convolution``: GFLOP/s of a 3x3 convolution, measured right after it; ``output``: the enhanced image (1, 3, H, W) in
+        float32, or the logs of the last training step.
     """
     torch.manual_seed(0)
     device = torch.device(args.device)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_config(config, args.cfg_options)
     if cfg.model.get('skb'):
         cfg.model.skb.checkpoint = None
     before = reset_peak(device)
     model = init_model(cfg, args.checkpoint, args.device)
     run = RUNS[name](model, cfg, args, bf16)
+    counter = FlopCounterMode(display=False)
     in_bank = watch(getattr(model, 'skb', None), device)
     seconds, shares = [], []
-    for _ in range(WARM_UP + args.repeats):
+    for number in range(WARM_UP + args.repeats):
         in_bank.clear()
         synchronize(device)
         start = time.perf_counter()
-        output = run()
+        with nullcontext() if number else counter:
+            output = run()
         synchronize(device)
         seconds.append(time.perf_counter() - start)
         shares.append(sum(in_bank))
+    memory = read_peak(device) - before
     return dict(
         seconds=statistics.median(seconds[WARM_UP:]),
         skb=statistics.median(shares[WARM_UP:]),
-        memory=read_peak(device) - before,
+        memory=memory,
+        flops=counter.get_total_flops(),
+        convolution=speed_of_convolution(device),
         output=output.float().cpu().numpy() if name == 'image' else {key: value.item() for key, value in output.items()})
 
 
@@ -153,9 +189,9 @@ def prepare(threads):
     MMLogger.get_current_instance().setLevel('WARNING')  # the constructor of the optimizers logs
 
 
-def in_fresh_process(args, name, bf16):
+def in_fresh_process(args, config, name, bf16):
     with ProcessPoolExecutor(1, get_context('spawn'), initializer=prepare, initargs=(args.threads, )) as pool:
-        return pool.submit(measure, args, name, bf16).result()
+        return pool.submit(measure, args, config, name, bf16).result()
 
 
 def psnr(image, reference):
@@ -165,22 +201,35 @@ def psnr(image, reference):
         return -10 * np.log10(np.square(difference).mean())
 
 
+def table_row(*cells):
+    """A line of the table."""
+    return f'| {" | ".join(map(str, cells))} |'
+
+
 def main(args=None):
     args = parse_args(args)
-    init_model(load_config(args.config, args.cfg_options), args.checkpoint)  # what is wrong with them is said by this process
+    configs = methods_with_skf() if args.all else [args.config]
+    for config in configs:  # what is wrong with them is said by this process
+        init_model(load_config(config, args.cfg_options), args.checkpoint)
     where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
-    print(f'{args.config}, {args.checkpoint or "random weights"}, {where}, median of {args.repeats}')
-    print(f'{"":24}{"seconds":>10}{"in the SKB":>12}{"peak memory":>14}')
-    for name in args.runs:
-        full = None
-        for bf16 in (False, True) if args.bf16 else (False, ):
-            result = in_fresh_process(args, name, bf16)
-            row = f'{name + (", bfloat16" if bf16 else ", float32"):24}{result["seconds"]:10.3f}{result["skb"]:12.3f}'
-            row += f'{result["memory"] / 2**20:11.0f} MB'
-            if name == 'image' and bf16:
-                row += f'   {psnr(result["output"], full["output"]):.1f} dB to float32'
-            print(row, flush=True)
-            full = full or result
+    size = 'x'.join(map(str, args.size))
+    print(f'{args.checkpoint or "random weights"}, images of {size}, {where}, PyTorch {torch.__version__}, median of '
+          f'{args.repeats}\n')
+    print(table_row(*COLUMNS))
+    print(table_row(*('---' for _ in COLUMNS)))
+    for config in configs:
+        for name in args.runs:
+            full = None
+            for bf16 in (False, True) if args.bf16 else (False, ):
+                result = in_fresh_process(args, config, name, bf16)
+                speed = result['flops'] / result['seconds'] / 1e9
+                run = f'{name}, bfloat16' if bf16 else f'{name}, float32'
+                if name == 'image' and bf16:
+                    run += f' ({psnr(result["output"], full["output"]):.1f} dB to float32)'
+                print(table_row(Path(config).stem, run, f'{result["seconds"]:.3f}',
+                                f'{result["skb"] / result["seconds"]:.0%}', f'{result["memory"] / 2**20:.0f} MB', f'{speed:.0f}',
+                                f'{speed / result["convolution"]:.0%}'), flush=True)
+                full = full or result
 
 
 if __name__ == '__main__':

@@ -1,16 +1,14 @@
 from collections.abc import Sequence
-from copy import deepcopy
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from mmengine.config import Config, ConfigDict
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from mmskf.datasets.resumable import resumable
 from mmskf.registry import LOG_PROCESSORS, LOOPS
-from mmskf.utils.options import merge_options
+from mmskf.utils.options import stage_dataloader
 
 from ..log_processor import LogProcessor
 from .iter_based_train_loop import IterBasedTrainLoop
@@ -129,20 +127,6 @@ def check_stages(stages: Sequence[dict], model: nn.Module) -> None:
     if names != list(known):
         raise ValueError(f'train_cfg.stages has the stages {names}, but the model is trained in the stages {list(known)}: '
                          'give these, in this order; a stage with iters=0 is skipped')
-
-
-def stage_dataloader(base: dict, stage: dict) -> ConfigDict:
-    """The config of a stage's data loader: that of the Runner, with the fields that the stage overrides.
-
-    Raises:
-        KeyError: If the stage names an item of a list, such as a step of the pipeline, that ``base`` does not have.
-    """
-    cfg = Config(dict(dataloader=deepcopy(base)))
-    try:
-        merge_options(cfg, dict(dataloader=deepcopy(stage.get('dataloader') or {})))
-    except KeyError as error:
-        raise KeyError(f'train_cfg.stages, {stage.get("name")}, {error.args[0]}') from None
-    return cfg.dataloader
 
 
 @LOG_PROCESSORS.register_module()

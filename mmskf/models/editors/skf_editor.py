@@ -6,6 +6,7 @@ from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from mmskf.models.losses import SALoss, SCHLoss
+from mmskf.models.se_modules import SEModuleList
 from mmskf.models.skb import KnowledgeBank
 from mmskf.registry import MODELS
 from mmskf.structures import Prior, SemanticPrior
@@ -19,19 +20,24 @@ class Priors:
 
     Args:
         bank (KnowledgeBank, optional): None if no prior is requested.
+        logits (bool): Whether something reads the class scores; without them a bank need not compute its head.
         **images (Tensor): 'lq', 'gt' or 'pred' -> (N, 3, H, W), RGB in [0, 1].
     """
 
-    def __init__(self, bank: KnowledgeBank | None, **images: Tensor):
-        self.bank, self.images = bank, images
+    def __init__(self, bank: KnowledgeBank | None, logits: bool, **images: Tensor):
+        self.bank, self.logits, self.images = bank, logits, images
         self._known: dict[str, SemanticPrior] = {}
 
     def of(self, name: str) -> SemanticPrior:
         """The prior of an image."""
         if name not in self._known:
-            assert self.bank is not None  # what needs a prior needs a bank: see check_parts
-            self._known[name] = self.bank(self.images[name])
+            self._known[name] = self.of_image(self.images[name])
         return self._known[name]
+
+    def of_image(self, image: Tensor) -> SemanticPrior:
+        """The prior of an image (N, 3, H, W) that is made during the step."""
+        assert self.bank is not None  # what needs a prior needs a bank: see check_parts
+        return self.bank(image) if self.logits else self.bank(image, logits=False)
 
 
 @MODELS.register_module()
@@ -107,6 +113,8 @@ class SKFEditor(EnhancementEditor):
         self.test_passes, self.sch_interval = test_passes, sch_interval
         # The parts of SKF that need a prior; data-parallel wrappers hide the generator's attributes later.
         self.has_se = bool(self.generator.se_modules)
+        self.se_reads_logits = any('logits' in modules.sources for modules in self.generator.modules()
+                                   if isinstance(modules, SEModuleList))
         self.semantic_losses = [name for name in ('sch_loss', 'sa_loss')
                                 if getattr(self, name) is not None and getattr(self, name).semantic]
         check_parts(self, told_se=bool(generator.get('se')))
@@ -153,10 +161,10 @@ class SKFEditor(EnhancementEditor):
         return full_size(outputs), gt
 
     def se_prior(self, priors: Priors, name: str) -> Prior:
-        """What the SE modules get: the prior of the named image, or the bank if the generator requests the prior itself."""
+        """What the SE modules get: the prior of the named image, or the way to one if the generator makes the image itself."""
         if not self.has_se:
             return None
-        return self.skb if self.se_input == 'pred' else priors.of(name)
+        return priors.of_image if self.se_input == 'pred' else priors.of(name)
 
     def reconstruct(self, lq: Tensor, gt: Tensor | None) -> tuple[Outputs, SemanticPrior | None]:
         """One forward pass of training: the generator's outputs and the prior for the losses.
@@ -171,7 +179,8 @@ class SKFEditor(EnhancementEditor):
         if any(side % self.size_divisor for side in lq.shape[-2:]):
             raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, but this generator takes multiples of '
                              f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
-        priors = Priors(self.skb, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
+        logits = self.se_reads_logits or bool(self.guided and self.semantic_losses)
+        priors = Priors(self.skb, logits, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
         outputs = self.generate(lq, self.se_prior(priors, self.se_input) if self.guided else None, gt)
         priors.images['pred'] = full_size(outputs)
         return outputs, priors.of(self.loss_input) if self.guided and self.semantic_losses else None
@@ -220,7 +229,7 @@ class SKFEditor(EnhancementEditor):
 
     def test_prior(self, inputs: Tensor, gt: Tensor | None = None) -> Prior:
         """What the SE modules get in testing; with ``test_passes=2`` the prior of a first result."""
-        priors = Priors(self.skb, lq=inputs[:, :3])
+        priors = Priors(self.skb, self.se_reads_logits, lq=inputs[:, :3])
         prior = self.se_prior(priors, 'lq')
         if self.test_passes == 2:
             priors.images['pred'] = full_size(self.generate(inputs, prior, gt))

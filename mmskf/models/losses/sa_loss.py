@@ -53,6 +53,22 @@ def without_gradient(discriminator: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def updating_twice(discriminator: nn.Module) -> Iterator[None]:
+    """A training pass changes the running statistics of every BatchNorm as two passes over the same images would."""
+    before = [(module, module.momentum) for module in discriminator.modules()
+              if isinstance(module, _BatchNorm) and module.momentum is not None]
+    for module, momentum in before:
+        module.momentum = 1 - (1 - momentum)**2
+    try:
+        yield
+    finally:
+        for module, momentum in before:
+            module.momentum = momentum
+            if module.num_batches_tracked is not None:
+                module.num_batches_tracked += 1
+
+
 def adversarial(scores: Tensor, real: bool) -> Tensor:
     """Least-squares GAN: the mean squared error of the scores (N, 1) against 1 for real, 0 for fake."""
     return F.mse_loss(scores, torch.full_like(scores, float(real)))
@@ -205,17 +221,15 @@ class SALoss(nn.Module):
     @staticmethod
     def _official_discriminator_loss(discriminator: nn.Module, pred: Tensor, gt: Tensor,
                                      prior: SemanticPrior) -> dict[str, Tensor]:
-        """The released loss of D; its BatchNorms see six batches in this order."""
+        """The released loss of D; its BatchNorms see four batches in this order, the last two twice."""
         second = prior.probs.sum(dim=(2, 3)).topk(2, dim=1).indices[:, 1]
         mask = prior.probs[torch.arange(len(second), device=second.device), second].unsqueeze(1)
         whole = adversarial(discriminator(pred), False) + adversarial(discriminator(gt), True)
         local = []
         for image, real in ((pred * mask, False), (gt * mask, True)):
-            # One pass for each of the two masks that are the same tensor. Their losses are equal, so one is kept; the other
-            # pass only updates the running statistics.
-            with without_gradient(discriminator):
-                discriminator(image)
-            local.append(adversarial(discriminator(image), real))
+            # The two masks are the same tensor, and so are their losses; the second pass only updates the running statistics.
+            with updating_twice(discriminator):
+                local.append(adversarial(discriminator(image), real))
         return dict(loss_D_local=0.1 * (local[0] + local[1]) / 2, loss_D_global=0.9 * whole / 2)
 
     @staticmethod

@@ -38,9 +38,21 @@ class CrossChannelAttention(BaseModule):
         key, value = self.kv_dwconv(self.kv(image)).chunk(2, dim=1)
         query = self.q_conv(self.q(semantic))
         query, key, value = (x.flatten(2).unflatten(1, (self.heads, -1)) for x in (query, key, value))
-        query, key = F.normalize(query, dim=-1), F.normalize(key, dim=-1)
-        attention = whole_image((query @ key.mT * self.temperature).softmax(dim=-1))
+        attention = whole_image((cosines(query, key) * self.temperature).softmax(dim=-1))
         return self.project_out((attention @ value).flatten(1, 2).unflatten(-1, image.shape[-2:]))
+
+
+def cosines(query: Tensor, key: Tensor) -> Tensor:
+    """Cosines between the rows of two matrices (..., m, n) and (..., k, n) -> (..., m, k), in the type of the query.
+
+    The product is normalized instead of its factors, which are large. It is computed at least in float32: half precision would
+    overflow.
+    """
+    kind = query.dtype
+    with torch.autocast(query.device.type, enabled=False):
+        query, key = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (query, key))
+        lengths = [x.square().sum(dim=-1, keepdim=True).clamp(min=1e-24).sqrt() for x in (query, key)]
+        return (query @ key.mT / (lengths[0] * lengths[1].mT)).to(kind)
 
 
 class GatedFFN(BaseModule):

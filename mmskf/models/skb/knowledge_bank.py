@@ -57,7 +57,8 @@ class KnowledgeBank(nn.Module, ABC):
             LLFlow; the running statistics never change. Defaults to 'eval'.
         fuse_conv_bn (bool): Whether to fold BatchNorms into the preceding convolutions when the weights are loaded. Defaults to
             False.
-        channels_last (bool): Whether to run in the channels-last memory format. Defaults to False.
+        channels_last (bool): Whether to run in the channels-last memory format, in which convolutions are faster, and return the
+            features in it. Defaults to True.
         autocast (str, optional): 'bf16' or 'fp16' computes in that type and returns the image's. Defaults to None: as the
             surrounding code does.
         save_weights (bool): Whether the owner's checkpoint contains the weights, once loaded, and restores them. Defaults to
@@ -95,7 +96,7 @@ class KnowledgeBank(nn.Module, ABC):
                  num_features: int | None = None,
                  bn: str = 'eval',
                  fuse_conv_bn: bool = False,
-                 channels_last: bool = False,
+                 channels_last: bool = True,
                  autocast: str | None = None,
                  save_weights: bool = False):
         super().__init__()
@@ -145,6 +146,10 @@ class KnowledgeBank(nn.Module, ABC):
             them are ignored. The class scores before the softmax (N, classes, h, w), or None.
         """
 
+    def extract(self, x: Tensor) -> Any:
+        """The feature maps of :meth:`segment` alone; a subclass may omit here what only the class scores need."""
+        return self.segment(x)[0]
+
     def normalize(self, image: Tensor) -> Tensor:
         """Normalizes RGB in [0, 1] as the network was trained."""
         return _standardize(image, **self.model_mean_std)
@@ -182,8 +187,12 @@ class KnowledgeBank(nn.Module, ABC):
         """Classes of the semantic map; 0 if the network has no class scores."""
         return self.channels.get('logits', 0)
 
-    def forward(self, image: Tensor) -> SemanticPrior:
+    def forward(self, image: Tensor, logits: bool = True) -> SemanticPrior:
         """The semantic prior of images (N, 3, H, W), RGB in [0, 1].
+
+        Args:
+            image (Tensor): The images.
+            logits (bool): False omits the class scores, whose head is then not computed. Defaults to True.
 
         Raises:
             RuntimeError: At the first call, if the checkpoint cannot be read or does not match the network.
@@ -195,14 +204,14 @@ class KnowledgeBank(nn.Module, ABC):
         self._check_size(x)
         autocast = torch.autocast(image.device.type, AUTOCAST[self.autocast]) if self.autocast else nullcontext()
         with autocast:
-            maps, logits = self._segment(x)
+            maps, scores = self._segment(x, logits)
         features = [maps[i] for i in self._order]
         if self.autocast:
             features = [feature.to(image.dtype) for feature in features]
-            logits = logits if logits is None else logits.to(image.dtype)
+            scores = scores if scores is None else scores.to(image.dtype)
         if x.shape[-2:] != image.shape[-2:]:
-            features, logits = self._undo(features, logits, image.shape[-2:])
-        return SemanticPrior(tuple(features), logits)
+            features, scores = self._undo(features, scores, image.shape[-2:])
+        return SemanticPrior(tuple(features), scores)
 
     @torch.inference_mode(False)  # Tensors made in inference mode could not propagate gradients to the image later.
     def load(self) -> None:
@@ -250,10 +259,10 @@ class KnowledgeBank(nn.Module, ABC):
             image = F.pad(image, padding, mode='replicate')
         return image.contiguous(memory_format=torch.channels_last) if self.channels_last else image
 
-    def _segment(self, x: Tensor) -> tuple[list[Tensor], Tensor | None]:
-        """The feature maps as returned, and the class scores at the size of x."""
+    def _segment(self, x: Tensor, scored: bool = True) -> tuple[list[Tensor], Tensor | None]:
+        """The feature maps as returned, and the class scores at the size of x, unless they are not wanted."""
         try:
-            output, logits = self.segment(x)
+            output, logits = self.segment(x) if scored else (self.extract(x), None)
         except SIZE_ERRORS as error:
             if not self._smallest or min(x.shape[-2:]) >= self._smallest:
                 raise

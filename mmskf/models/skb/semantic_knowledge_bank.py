@@ -63,6 +63,10 @@ class SemanticKnowledgeBank(KnowledgeBank):
             logits = logits.clamp(min=torch.finfo(logits.dtype).tiny).log()
         return features, logits
 
+    def extract(self, x: Tensor) -> Any:
+        """Backbone features; neither neck nor head is computed."""
+        return self.segmentor.backbone(x)
+
     def normalize(self, image: Tensor) -> Tensor:
         """RGB in [0, 1] -> what the segmentor's own data preprocessor would return."""
         preprocessor = self.segmentor.data_preprocessor

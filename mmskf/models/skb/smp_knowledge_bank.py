@@ -42,3 +42,7 @@ class SMPKnowledgeBank(KnowledgeBank):
         with outputs_of(self.network.get_submodule('encoder')) as outputs:
             logits = self.network(x)
         return outputs[0][1:], logits
+
+    def extract(self, x: Tensor) -> Any:
+        """The encoder's features; the decoder is not computed."""
+        return self.network.get_submodule('encoder')(x)[1:]

@@ -46,6 +46,12 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
             logits = self.network(x)['out']
         return features, logits
 
+    def extract(self, x: Tensor) -> Any:
+        """The backbone's features; the head is not computed."""
+        with outputs_of(*self._layers) as features:
+            self.network.get_submodule('backbone')(x)
+        return features
+
 
 @torch.no_grad()
 def _last_of_each_resolution(backbone: nn.Module) -> list[nn.Module]:

@@ -322,3 +322,15 @@ def test_a_compiled_step_is_the_same(images):
     assert losses == pytest.approx(expected_losses, rel=1e-5) and losses[0] != losses[1]
     for name, weight in weights.items():
         torch.testing.assert_close(weight, expected[name])
+
+
+@pytest.mark.parametrize('se_input', ['lq', 'pred'])
+def test_class_scores_that_nothing_reads_are_not_computed(images, monkeypatch, se_input):
+    """Neither in testing nor in training; what comes out is the same."""
+    lq, gt = images
+    model = guided(se=dict(SE, sources=(2, 1, 0)), se_input=se_input)
+    expected = model.generator(lq, model.skb if se_input == 'pred' else model.skb(lq))[0]
+    monkeypatch.setattr(model.skb.segmentor, 'decode_head', None)
+    assert torch.equal(model.enhance(lq), expected)
+    outputs, prior = model.reconstruct(lq, gt)
+    assert torch.equal(outputs[0], expected) and prior is None

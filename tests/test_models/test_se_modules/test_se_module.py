@@ -1,10 +1,12 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from golden import Golden
 
 from mmskf.converters import Conversion
 from mmskf.converters.se import SE_DEAD, SE_RENAMES
 from mmskf.models.se_modules import SEModule
+from mmskf.models.se_modules.se_module import cosines
 from mmskf.registry import MODELS
 
 VARIANTS = {
@@ -92,3 +94,25 @@ def test_bad_input():
         module(torch.rand(1, 8, 4, 4), torch.rand(1, 5, 4, 4))
     with pytest.raises(ValueError, match=r'image feature .* expected \(N, 8, H, W\): set channels'):
         module(torch.rand(1, 6, 4, 4), torch.rand(1, 3, 4, 4))
+
+
+def test_cosines_are_products_of_normalized_rows():
+    query, key = torch.randn(2, 3, 4, 50, dtype=torch.float64, requires_grad=True), torch.randn(2, 3, 5, 50, dtype=torch.float64)
+    expected = F.normalize(query, dim=-1) @ F.normalize(key, dim=-1).mT
+    torch.testing.assert_close(cosines(query, key), expected)
+    gradients = [torch.autograd.grad(value.square().sum(), query)[0] for value in (cosines(query, key), expected)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_cosines_of_a_feature_that_is_zero_have_finite_gradients():
+    query = torch.zeros(1, 2, 6, requires_grad=True)
+    value = cosines(query, torch.rand(1, 2, 6))
+    value.sum().backward()
+    assert not value.any() and query.grad.isfinite().all()
+
+
+def test_cosines_do_not_overflow_in_half_precision():
+    query = torch.full((1, 2, 1000), 300., dtype=torch.float16)  # a product of 9e7
+    assert torch.equal(cosines(query, -query), -torch.ones(1, 2, 2, dtype=torch.float16))
+    with torch.autocast('cpu', torch.bfloat16):
+        assert torch.allclose(cosines(query.float(), query.float()), torch.ones(1, 2, 2))

@@ -56,7 +56,8 @@ def image():
 
 
 def build(checkpoint=None, **kwargs):
-    return MODELS.build(dict(type='SemanticKnowledgeBank', model=copy.deepcopy(SEGMENTOR), checkpoint=checkpoint, **kwargs))
+    options = {'channels_last': False, **kwargs}  # the segmentor computes in the format of its input: compared bit by bit
+    return MODELS.build(dict(type='SemanticKnowledgeBank', model=copy.deepcopy(SEGMENTOR), checkpoint=checkpoint, **options))
 
 
 def encode_decode(segmentor, x):
@@ -131,6 +132,16 @@ class TestPrior:
             assert value.dtype == torch.float32
             assert (value - other).abs().max() <= tolerance * other.abs().max()
 
+    @pytest.mark.parametrize('options', [{}, dict(size_divisor=32), dict(channels_last=True)])
+    def test_without_class_scores_computes_no_head(self, checkpoint, image, options, monkeypatch):
+        bank = build(checkpoint, **options)
+        expected = bank(image).features
+        monkeypatch.setattr(bank.segmentor, 'decode_head', None)
+        prior = bank(image, logits=False)
+        assert prior.logits is None
+        for feature, other in zip(prior.features, expected, strict=True):
+            assert torch.equal(feature, other)
+
     def test_fusion_leaves_no_batchnorm(self, checkpoint, image):
         bank = build(checkpoint, fuse_conv_bn=True)
         bank(image)
@@ -143,7 +154,7 @@ class TestPrior:
         monkeypatch.setattr(HRNet, 'forward', lambda self, x: forward(self, x)[::-1])
         model = copy.deepcopy(SEGMENTOR)
         model['decode_head'].update(in_channels=(32, 16, 8, 4), in_index=(3, 2, 1, 0))
-        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint)
+        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint, channels_last=False)
         assert bank.channels == {0: 4, 1: 8, 2: 16, 3: 32, 'logits': 5} and bank.strides == (4, 8, 16, 32)
         for feature, other in zip(bank(image).features, expected.features, strict=True):
             assert torch.equal(feature, other)
@@ -284,14 +295,14 @@ class TestWeights:
         trained = segmentor_with_random_weights(auxiliary_head=AUXILIARY)
         torch.save({'state_dict': trained.state_dict()}, tmp_path / 'trained.pth')
         model = {**copy.deepcopy(SEGMENTOR), 'auxiliary_head': AUXILIARY}
-        bank = SemanticKnowledgeBank(model=model, checkpoint=str(tmp_path / 'trained.pth'), mean_std=None)
+        bank = SemanticKnowledgeBank(model=model, checkpoint=str(tmp_path / 'trained.pth'), mean_std=None, channels_last=False)
         assert torch.equal(bank(image).logits, encode_decode(trained, image))
         assert not bank.segmentor.with_auxiliary_head
 
     def test_of_another_class_count(self, checkpoint, image):
         model = copy.deepcopy(SEGMENTOR)
         model['decode_head']['num_classes'] = 7
-        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint)
+        bank = SemanticKnowledgeBank(model=model, checkpoint=checkpoint, channels_last=False)
         with pytest.raises(RuntimeError, match='segmentor.pth know 5 classes, the segmentor of .* has 7.*num_classes=5'):
             bank(image)
 

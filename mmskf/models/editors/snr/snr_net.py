@@ -208,13 +208,16 @@ class SNRNet(EnhancementNet):
         """
         if snr is None:
             snr, = self.maps_of_whole(inputs).values()
+        # Convolutions on CPUs are faster in this format, and everything after the first one inherits it.
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         f1 = self.shallow(inputs)
         f2 = self.down2(f1)
         f4 = self.down4(f2)
 
         encoded = self.encoder(f4)
         snr = F.interpolate(snr, size=encoded.shape[-2:])
-        fused = self.long_range(encoded, snr) * (1 - snr) + self.short_range(encoded) * snr
+        # A sum inherits the format of its first term, and the transformer's is another.
+        fused = self.short_range(encoded) * snr + self.long_range(encoded, snr) * (1 - snr)
 
         feature = self.se(0, self.fusion(fused), prior)
         feature = self.se(1, self.up2(torch.cat([feature, f4], dim=1)), prior)
