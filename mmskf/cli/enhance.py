@@ -152,6 +152,8 @@ def run(args: argparse.Namespace) -> int:
     sources, notes = find_photos(args.inputs, args.out)
     exported = is_exported(args.model)
     photos, videos = split(sources, exported)
+    if args.smooth and not any(source.is_video for source in sources):
+        raise ValueError('--smooth is for videos, and none is given: videos are enhanced if they are named')
     for note in notes:
         print(f'mmskf: {note}', file=sys.stderr)
     if all(source.error is not None for source in sources):

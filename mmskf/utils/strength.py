@@ -56,8 +56,11 @@ def strength_map(labels: np.ndarray,
         np.ndarray: (H, W), float32.
 
     Raises:
+        TypeError: If ``class_strength`` is no mapping.
         ValueError: If a class is unknown, or a strength is not in [0, 1].
     """
+    if not isinstance(class_strength, Mapping):
+        raise TypeError(f"class_strength is {class_strength!r}: expected a dict such as {{'sky': 0.2}}")
     unknown = [name for name in class_strength if name not in classes]
     if unknown:
         raise ValueError(f'class_strength names {", ".join(unknown)}, which the knowledge bank does not know: its classes are '

@@ -160,6 +160,7 @@ def test_nothing_to_do(capsys, tmp_path):
     (['-o', 'out', '--class-strength', '0.2'], 'expected CLASS=STRENGTH'),
     (['-o', 'out', '--class-strength', 'moon=1', '--class-strength', 'sky=1'], 'names moon'),
     (['-o', 'out', '--model', 'gamma', '--batch-size', '0'], 'batch_size=0: expected 1'),
+    (['-o', 'out', '--model', 'gamma', '--smooth', '1'], '--smooth is for videos'),
     (['-o', '', '--model', 'gamma'], 'The name of the folder for the results is empty'),
     (['-o', 'out', '--model', 'a.png'], 'a.png is not a config'),
     (['-o', 'out', '--model', 'gamma', '--semantic-map', '--bank', 'nothing'], "no config or model called 'nothing'"),

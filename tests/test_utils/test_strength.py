@@ -36,3 +36,5 @@ def test_names_and_values_that_are_wrong():
         strength_map(labels, ('sky', ), dict(sky=1.2))
     with pytest.raises(ValueError, match="strength is '0.5'"):
         strength_map(labels, ('sky', ), dict(sky='0.5'))
+    with pytest.raises(TypeError, match="expected a dict such as {'sky': 0.2}"):
+        strength_map(labels, ('sky', ), ['sky'])
