@@ -35,9 +35,9 @@ $(STAMP):
 	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) $(addprefix -r ,$(REQUIREMENTS))
 	@touch $@
 
-# One process for each core, up to four: each takes up to 3 GB of memory.
+# Two processes, each of which takes up to 7 GB of memory.
 test: env
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n logical --maxprocesses 4 --dist loadfile tests
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 --dist loadfile tests
 
 lint: env
 	@$(PY) -m ruff check .
