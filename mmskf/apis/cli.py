@@ -23,9 +23,10 @@ def add_runner_arguments(parser: ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=SUPPRESS)
 
 
-def add_device_argument(parser: ArgumentParser) -> None:
-    """Adds ``--device``; one that is not there ends the tool before any work."""
-    parser.add_argument('--device', type=_available, default='cpu', help='such as cuda:0 (default: cpu)')
+def add_device_argument(parser: ArgumentParser, default: str | None = 'cpu') -> None:
+    """Adds ``--device``; one that is not there ends the tool before any work. None: a GPU where there is one, else the CPU."""
+    parser.add_argument('--device', type=_available, default=default,
+                        help=f'such as cpu or cuda:0 (default: {default or "a GPU where there is one"})')
 
 
 def _available(device: str) -> str:

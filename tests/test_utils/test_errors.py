@@ -137,7 +137,8 @@ def test_every_tool_ends_by_run_tool(name):
     ('tools/analysis_tools/run_ablation.py', ['3', '--work-dir', '{here}/file'], '{here}/file is a file, not a folder'),
     *((f'tools/analysis_tools/{name}.py', [*args, '--device', 'cuda:99'], 'The device cuda:99 is not available')
       for name, *args in (['benchmark', 'drbn_lol'], ['benchmark_sch'], ['benchmark_skb', 'x'], ['skb_stability', 'x'],
-                          ['gradient_share', 'drbn_lol', 'x.pth'], ['niqe_table', '{here}', '--models', 'clahe'])),
+                          ['benchmark_memory', 'drbn_lol'], ['gpu_report'], ['gradient_share', 'drbn_lol', 'x.pth'],
+                          ['niqe_table', '{here}', '--models', 'clahe'])),
     ('tools/analysis_tools/skb_stability.py', ['nobody', '--data-root', '{here}'], '{here}/eval15'),
     ('tools/model_converters/publish_model.py', ['{here}/file', '{here}'], '{here} is a folder'),
     ('tools/model_converters/publish_model.py', ['{here}/file', '{here}/x.pth'], '{here}/file is empty'),

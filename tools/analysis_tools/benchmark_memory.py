@@ -23,12 +23,14 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, which
 
 import torch
 from benchmark import WARM_UP, prepare, training_run
-from benchmark_sch import read_peak, reset_peak, synchronize
+from benchmark_sch import synchronize
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from mmskf.apis import init_model, load_config
+from mmskf.apis.cli import add_device_argument
 from mmskf.utils.errors import run_tool
+from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import OptionsAction, add_cfg_options
 
 RESERVED = 1  # GB, for CUDA's context and workspaces of libraries
@@ -73,7 +75,7 @@ def parse_args(args=None):
     parser.add_argument('--bf16', action='store_true', help='with autocast to bfloat16')
     parser.add_argument('--cards', nargs='+', type=float, default=[8, 12, 24, 80], metavar='GB',
                         help='memory of GPUs, for what fits; 1 GB of each is left free (default: 8 12 24 80)')
-    parser.add_argument('--device', default='cpu', help='(default: cpu)')
+    add_device_argument(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help='CPU threads (default: %(default)s)')
     parser.add_argument('--repeats', type=int, default=3, help='timed steps, whose median is shown (default: 3)')
     add_cfg_options(parser)

@@ -20,10 +20,13 @@ import mmengine
 import torch
 from benchmark import methods_with_skf
 
+from mmskf.apis.cli import add_device_argument
 from mmskf.utils.errors import run_tool
 from mmskf.utils.files import atomic_open
 
 BENCHMARK, BENCHMARK_SCH = HERE / 'benchmark.py', HERE / 'benchmark_sch.py'
+#: Ways to train LLFlow -> fields of its config.
+MEMORY_OPTIONS = {'as it is': [], 'reversible': ['model.generator.reversible=True']}
 #: A tiny knowledge bank, to try the report without a GPU.
 SMALL_BANK = 'mmseg::hrnet/fcn_hr18s_4xb4-80k_ade20k-512x512.py'
 
@@ -44,7 +47,7 @@ class Part(NamedTuple):
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Write a report of what mmskf does on a GPU.')
     parser.add_argument('--out', default='gpu_report.md', help='the report, Markdown (default: gpu_report.md)')
-    parser.add_argument('--device', default='cuda', help='(default: cuda)')
+    add_device_argument(parser, default='cuda')
     parser.add_argument('--parts', nargs='+', choices=list(PARTS), default=list(PARTS), help='parts to run (default: all)')
     parser.add_argument('--small', action='store_true', help='tiny images and one method, to try the report itself')
     return parser.parse_args(args)
@@ -79,20 +82,8 @@ def memory(args):
     """LLFlow's largest network at the released crop and batch per GPU."""
     name, crop, batch = ('llflow_s_skf_lol', '64', '1') if args.small else ('llflow_l_skf_lol', '160', '4')
     command = benchmark(args, name, '--runs', 'training', '--crop', crop, '--batch-size', batch)
-    for title, options in memory_options().items():
+    for title, options in MEMORY_OPTIONS.items():
         yield Part(f'{name}, {batch}x{crop}x{crop}, {title}', [*command, *bank_options(args, *options)], 90)
-
-
-def memory_options():
-    """Ways to train LLFlow -> fields of its config; only those that this version has."""
-    import inspect
-
-    from mmskf.models import LLFlowNet
-    known = inspect.signature(LLFlowNet).parameters
-    found = {'as it is': []}
-    if 'reversible' in known:
-        found['reversible'] = ['model.generator.reversible=True']
-    return found
 
 
 def images(args):
@@ -115,6 +106,7 @@ def compiled(args):
 COMPILED = '''
 import time, torch
 from mmskf.apis import init_model, load_config
+from mmskf.engine.compiling import compile_networks
 cfg = load_config({name!r})
 cfg.model.skb.checkpoint = None
 model = init_model(cfg, device={device!r})
@@ -123,7 +115,7 @@ with torch.inference_mode():
     expected = model(image)
     for kind in ('plain', 'compiled'):
         if kind == 'compiled':
-            model.generator = torch.compile(model.generator)
+            compile_networks(model)
         for run in range(3):
             start = time.perf_counter()
             result = model(image)
@@ -167,7 +159,6 @@ def where(device):
 
 def main(args=None):
     args = parse_args(args)
-    torch.empty(0, device=args.device)  # a device that is not there is said at once
     sections = [f'# mmskf on {args.device}', where(args.device)]
     for name in args.parts:
         for part in PARTS[name](args):

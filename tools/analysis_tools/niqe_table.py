@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmskf.apis import SKFInferencer
-from mmskf.apis.model import check_device
+from mmskf.apis.cli import add_device_argument
 from mmskf.datasets import unpaired_sets
 from mmskf.evaluation import NIQE, NOT_MEASURED
 from mmskf.utils.errors import run_tool
@@ -34,7 +34,7 @@ def parse_args(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--models', nargs='+', required=True, metavar='MODEL[=WEIGHTS]',
                         help='names of "mmskf list" or configs, with their checkpoints, such as clahe drbn_lol=drbn.pth')
     parser.add_argument('--out', nargs='+', type=Path, default=[], metavar='FILE', help='also write the table there: .md or .csv')
-    parser.add_argument('--device', help='such as cpu or cuda:0 (default: a GPU where there is one)')
+    add_device_argument(parser, default=None)
     args = parser.parse_args(args)
     for path in args.out:
         if path.suffix not in FORMATS:
@@ -78,8 +78,6 @@ def write(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 def main(args: Sequence[str] | None = None) -> int:
     given = parse_args(args)
     root = Path(given.root)
-    if given.device:
-        check_device(given.device)
     for path in given.out:
         check_destination(path)
     sets = unpaired_sets(root)
