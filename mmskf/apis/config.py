@@ -52,6 +52,12 @@ def model_index() -> list[dict]:
     return [dict(model, Metafile=file) for file in files for model in mmengine.load(root / file)['Models']]
 
 
+def indexed(config: str | Path) -> dict | None:
+    """The entry of the model index for the file of a config; None if it has none."""
+    path, root = Path(config).resolve(), config_root().parent
+    return next((model for model in model_index() if (root / model['Config']).resolve() == path), None)
+
+
 def weights_of(model: dict) -> str:
     """What a model in the index needs before it can be used: nothing, its checkpoint, or one of the user's."""
     if not model['Metadata'].get('Parameters'):
@@ -61,9 +67,8 @@ def weights_of(model: dict) -> str:
 
 def indexed_weights(cfg: Config) -> str | None:
     """Path or URL of the weights that the index has for a config: those that mmskf ships, for instance."""
-    path = Path(cfg.filename).resolve() if cfg.filename else None
-    root = config_root().parent
-    return next((model.get('Weights') for model in model_index() if (root / model['Config']).resolve() == path), None)
+    model = indexed(cfg.filename) if cfg.filename else None
+    return model.get('Weights') if model else None
 
 
 def paired_layouts() -> dict[str, ConfigDict]:
@@ -201,6 +206,18 @@ def train_dataloader(cfg: Config) -> ConfigDict:
     check_trainable(cfg)
     stages = (cfg.get('train_cfg') or {}).get('stages')
     return stage_dataloader(cfg.train_dataloader, stages[-1]) if stages else cfg.train_dataloader
+
+
+def bank_config(name: str | Path) -> ConfigDict:
+    """The knowledge bank of a config such as those of ``configs/skb``.
+
+    Raises:
+        FileNotFoundError, ValueError...: As in :func:`load_config`; ValueError also if it has none.
+    """
+    bank = load_config(name).get('skb')
+    if bank is None:
+        raise ValueError(f'{name} has no skb, so it describes no knowledge bank: choose one of configs/skb')
+    return bank
 
 
 def first_test_dataloader(cfg: Config) -> ConfigDict:

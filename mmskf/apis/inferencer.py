@@ -28,7 +28,7 @@ from mmskf.utils.photos import PhotoInput, Result, ResultFolder, Source, find_ph
 from mmskf.utils.pictures import semantic_overlay, side_by_side
 from mmskf.utils.strength import blend, check_strength, strength_map
 
-from .config import first_test_dataloader, indexed_weights, load_config
+from .config import bank_config, first_test_dataloader, indexed_weights, load_config
 from .model import check_device, has_weights, init_model, load_weights
 
 #: The model of ``SKFInferencer()`` and ``mmskf enhance`` if none is given. Its weights are in the package.
@@ -397,10 +397,7 @@ def build_bank(name: str | Path, device: str | torch.device = 'cpu') -> Knowledg
         FileNotFoundError, ValueError: If there is no such config, or it describes no knowledge bank.
     """
     with DefaultScope.overwrite_default_scope('mmskf'):
-        cfg = load_config(name)
-        if 'skb' not in cfg:
-            raise ValueError(f'{cfg.filename} has no field `skb`, so it describes no knowledge bank: choose one of configs/skb')
-        return MODELS.build(cfg.skb).to(device).eval()
+        return MODELS.build(bank_config(name)).to(device).eval()
 
 
 def _is_single(inputs: Any, sources: Sequence[Source]) -> bool:

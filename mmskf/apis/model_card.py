@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from mmskf.utils.tables import markdown_table
 from mmskf.weights import read_state_dict
 
-from .config import config_root, find_config, model_index
+from .config import find_config, indexed, model_index
 
 SCORES = ('PSNR', 'SSIM', 'LPIPS', 'NIQE')
 TASK, TASK_NAME = 'image-to-image', 'Low-Light Image Enhancement'
@@ -26,8 +26,7 @@ def index_entry(name: str) -> dict:
         FileNotFoundError: If there is no such config.
     """
     config = find_config(name)
-    known = [model for model in model_index() if (config_root().parent / model['Config']).resolve() == config.resolve()]
-    return known[0] if known else dict(Name=config.stem, Config=str(config), Metadata=dict(Model=config.stem), Results=[])
+    return indexed(config) or dict(Name=config.stem, Config=str(config), Metadata=dict(Model=config.stem), Results=[])
 
 
 def front_matter(model: dict) -> str:
@@ -38,15 +37,19 @@ def front_matter(model: dict) -> str:
     """
     data = model['Metadata']
     license_name = data.get('License Name')
-    results = [EvalResult(TASK, re.sub(r'[^a-z0-9]+', '-', result['Dataset'].lower()).strip('-'), result['Dataset'],
-                          metric.lower(), score, task_name=TASK_NAME)
+    results = [EvalResult(TASK, _slug(result['Dataset']), result['Dataset'], metric.lower(), score, task_name=TASK_NAME)
                for result in model['Results'] for metric, score in result['Metrics'].items()]
-    tags = [*TAGS, re.sub(r'[^a-z0-9]+', '-', data['Model'].lower())]
+    tags = [*TAGS, _slug(data['Model'])]
     card = ModelCardData(
         model_name=model['Name'], library_name='mmskf', pipeline_tag=TASK, tags=tags,
         license='other' if license_name else None, license_name=license_name,
         metrics=list(dict.fromkeys(result.metric_type for result in results)) or None, eval_results=results or None)
     return f'---\n{card.to_yaml(line_break=None)}\n---\n'
+
+
+def _slug(name: str) -> str:
+    """A name as hubs write it: 'LOL at 256x256' -> 'lol-at-256x256'."""
+    return re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')
 
 
 def facts(model: dict, weights: Path, name: str) -> str:

@@ -9,7 +9,12 @@ from .files import atomic_open
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown."""
-    return ''.join(f'| {" | ".join(map(str, line))} |\n' for line in (header, ['---'] * len(header), *rows))
+    return ''.join(map(markdown_row, (header, ['---'] * len(header), *rows)))
+
+
+def markdown_row(cells: Iterable[Any]) -> str:
+    """A line of a table in Markdown, for tables that are printed line by line."""
+    return f'| {" | ".join(map(str, cells))} |\n'
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

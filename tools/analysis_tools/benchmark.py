@@ -42,6 +42,7 @@ from mmskf.apis.config import datasets, model_index, optim_wrappers
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
+from mmskf.utils.tables import markdown_row, markdown_table
 
 WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state
 COLUMNS = ('model', 'run', 'seconds', 'in the SKB', 'peak memory', 'GFLOP/s', 'of a 3x3 convolution')
@@ -201,11 +202,6 @@ def psnr(image, reference):
         return -10 * np.log10(np.square(difference).mean())
 
 
-def table_row(*cells):
-    """A line of the table."""
-    return f'| {" | ".join(map(str, cells))} |'
-
-
 def main(args=None):
     args = parse_args(args)
     configs = methods_with_skf() if args.all else [args.config]
@@ -215,8 +211,7 @@ def main(args=None):
     size = 'x'.join(map(str, args.size))
     print(f'{args.checkpoint or "random weights"}, images of {size}, {where}, PyTorch {torch.__version__}, median of '
           f'{args.repeats}\n')
-    print(table_row(*COLUMNS))
-    print(table_row(*('---' for _ in COLUMNS)))
+    print(markdown_table(COLUMNS, []), end='')
     for config in configs:
         for name in args.runs:
             full = None
@@ -226,9 +221,9 @@ def main(args=None):
                 run = f'{name}, bfloat16' if bf16 else f'{name}, float32'
                 if name == 'image' and bf16:
                     run += f' ({psnr(result["output"], full["output"]):.1f} dB to float32)'
-                print(table_row(Path(config).stem, run, f'{result["seconds"]:.3f}',
-                                f'{result["skb"] / result["seconds"]:.0%}', f'{result["memory"] / 2**20:.0f} MB', f'{speed:.0f}',
-                                f'{speed / result["convolution"]:.0%}'), flush=True)
+                cells = (Path(config).stem, run, f'{result["seconds"]:.3f}', f'{result["skb"] / result["seconds"]:.0%}',
+                         f'{result["memory"] / 2**20:.0f} MB', f'{speed:.0f}', f'{speed / result["convolution"]:.0%}')
+                print(markdown_row(cells), end='', flush=True)
                 full = full or result
 
 

@@ -15,12 +15,11 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, which
 
 import torch
 from benchmark_sch import synchronize
-from mmengine import Config
 from prettytable import PrettyTable
 
 import mmskf.models  # noqa: F401
-from mmskf.apis import find_config
 from mmskf.apis.cli import add_device_argument
+from mmskf.apis.config import bank_config
 from mmskf.registry import MODELS
 from mmskf.utils.errors import run_tool
 from mmskf.utils.options import image_size
@@ -50,12 +49,7 @@ def build(name, **changes):
     Raises:
         ValueError: If the config has no skb.
     """
-    if name.startswith('mmseg::'):
-        cfg = dict(type='SemanticKnowledgeBank', config=name)
-    else:
-        cfg = Config.fromfile(find_config(name)).get('skb')
-        if cfg is None:
-            raise ValueError(f'{name} has no skb: give configs such as those in configs/skb')
+    cfg = dict(type='SemanticKnowledgeBank', config=name) if name.startswith('mmseg::') else bank_config(name)
     bank = MODELS.build(dict(cfg, **changes))
     bank.load()
     return bank

@@ -19,15 +19,14 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, which
 
 import numpy as np
 import torch
-from mmengine.config import Config
 
-from mmskf.apis import find_config, indexed_weights, init_model, load_config
-from mmskf.apis.config import first_test_dataloader, model_index
+from mmskf.apis import indexed_weights, init_model, load_config
+from mmskf.apis.config import bank_config, first_test_dataloader, model_index
 from mmskf.export.exporter import DTYPES, ExportError, example, export_model, exportable
 from mmskf.export.runtime import ExportedModel
 from mmskf.utils.errors import run_tool
 from mmskf.utils.options import image_size
-from mmskf.utils.tables import markdown_table
+from mmskf.utils.tables import markdown_row, markdown_table
 
 HEADINGS = ('models', 'largest difference', 'mean difference', 'MB', 'seconds in PyTorch', 'seconds in onnxruntime')
 
@@ -58,7 +57,7 @@ def config_of(name, bank=None):
     """The config of a model, with another knowledge bank or random weights in its own, which may have to be downloaded."""
     cfg = load_config(name)
     if bank and cfg.model.get('skb'):
-        cfg.model.skb = Config.fromfile(find_config(bank)).skb
+        cfg.model.skb = bank_config(bank)
     elif cfg.model.get('skb'):
         cfg.model.skb.checkpoint = None
     return cfg
@@ -113,7 +112,7 @@ def main(args=None):
                 row = [f'not exported: {error}', *4 * ['']]
             except Exception as error:  # of any kind, in a process of its own: the other models are measured
                 row = [f'failed: {type(error).__name__}: {error}', *4 * ['']]
-        print(f'| {" | ".join([", ".join(names), *row])} |', flush=True)
+        print(markdown_row([', '.join(names), *row]), end='', flush=True)
 
 
 if __name__ == '__main__':

@@ -19,10 +19,9 @@ import matplotlib
 import matplotlib.pyplot as plt
 import mmengine
 from mmengine import fileio
-from mmengine.config import Config
 
-from mmskf.apis import config_root, find_config, load_config, use_amp
-from mmskf.apis.config import check_options, datasets, paired_layouts
+from mmskf.apis import config_root, load_config, use_amp
+from mmskf.apis.config import bank_config, check_options, datasets, paired_layouts
 from mmskf.engine import Runner
 from mmskf.evaluation import CORRECTIONS, NOT_MEASURED
 from mmskf.registry import MODELS
@@ -130,7 +129,7 @@ def row_config(row, args):
         for dataset in datasets(cfg):
             dataset.data_root = args.data_root
     if args.skb and cfg.model.get('skb'):
-        cfg.model.skb = Config.fromfile(find_config(args.skb)).skb
+        cfg.model.skb = bank_config(args.skb)
     if args.iters:
         shrink(cfg, args.iters)
     for loader in (cfg.train_dataloader, *(stage.get('dataloader', {}) for stage in cfg.train_cfg.get('stages', []))):
