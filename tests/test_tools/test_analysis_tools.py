@@ -107,6 +107,15 @@ def test_benchmark_sch_compares_what_is_equal(tool):
     assert torch.allclose(results['SCHLoss'][1], results['naive'][1], atol=1e-5 * results['naive'][1].abs().max())
 
 
+@pytest.fixture
+def small_llflow(tmp_path):
+    """The config of a small LLFlow."""
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f"_base_ = ['{ROOT}/configs/baseline/llflow_s_lol.py']\nmodel = dict(generator=dict({GENERATOR}, num_blocks=4))\n")
+    return str(path)
+
+
 @pytest.mark.filterwarnings('ignore:.*semantics are random')
 def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     """A model with a knowledge bank, measured in this process: what is measured is what the model does."""
@@ -207,14 +216,22 @@ def test_benchmark_memory_counts_tensors(tool):
     assert module.what_fits(args, between, peak, card=1.5) == (0, 0)
 
 
-def test_benchmark_memory(tool, tmp_path, capsys):
-    (tmp_path / 'config.py').write_text(
-        f"_base_ = ['{ROOT}/configs/baseline/llflow_s_lol.py']\nmodel = dict(generator=dict({GENERATOR}, num_blocks=4))\n")
+def test_benchmark_memory(tool, small_llflow, capsys):
     tool('tools/analysis_tools/benchmark_memory').main([
-        str(tmp_path / 'config.py'), '--crop', '64', '--repeats', '1', '--cards', '8', '--options',
+        small_llflow, '--crop', '64', '--repeats', '1', '--cards', '8', '--options',
         'model.generator.reversible=True', 'model.generator.with_cp=True'])
     plain, saving = re.findall(r'peak memory \d+ MB \((.*)\), .* s \(.*\)\n  8 GB: batch (\d+) of 64x64', capsys.readouterr().out)
     assert plain[0] == '1.00' and float(saving[0]) < 0.6 and int(saving[1]) > 1.5 * int(plain[1])
+
+
+def test_benchmark_counts_what_a_reversible_flow_computes_again(tool, small_llflow):
+    module = tool('tools/analysis_tools/benchmark')
+    flops = []
+    for reversible in ('False', 'True'):
+        args = module.parse_args([small_llflow, '--crop', '32', '--batch-size', '1', '--repeats', '1', '--cfg-options',
+                                  f'model.generator.reversible={reversible}'])
+        flops.append(module.measure(args, args.config, 'training', False)['flops'])
+    assert 0 < flops[0] < flops[1] < 4 / 3 * flops[0]  # at most one of forward, backward to inputs and backward to weights again
 
 
 def test_gpu_report(tool, tmp_path, capsys):
