@@ -1,7 +1,10 @@
 """Checks that the parts of SKF in an :class:`SKFEditor` go together."""
 from typing import TYPE_CHECKING, Any
 
+from mmagic.models.data_preprocessors import DataPreprocessor
 from mmengine.optim import OptimWrapperDict
+
+from mmskf.models.data_preprocessors import EnhancementPreprocessor
 
 if TYPE_CHECKING:
     from .skf_editor import SKFEditor
@@ -53,6 +56,32 @@ def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
     if editor.se_input == 'pred' and not editor.generator.early_image:
         raise ValueError(f"se_input='pred': {net} makes no image before its SE modules that could provide their prior: set "
                          "se_input='lq', and test_passes=2 for the prior of the result")
+
+
+def check_cacheable(editor: 'SKFEditor') -> None:
+    """Rejects editors whose knowledge bank sees more in training than the low-light images, one by one.
+
+    Raises:
+        ValueError: Names the fields, and what to do.
+    """
+    bank = editor.skb
+    if bank is None or not (editor.has_se or editor.semantic_losses):
+        raise ValueError('No part of this model reads the prior of a low-light image, so PriorCacheHook has nothing to do: use '
+                         'it with one of configs/skf')
+    preprocessor = type(editor.data_preprocessor)
+    problems = [problem for problem, found in {
+        f'model.se_input={editor.se_input!r}, which is not the low-light image': editor.has_se and editor.se_input != 'lq',
+        f'model.loss_input={editor.loss_input!r}, which is not the low-light image':
+            editor.semantic_losses and editor.loss_input != 'lq',
+        f'{type(editor).__name__}, whose bank sees the ground truth': editor.needs_labels,
+        "model.skb.bn='batch', with which a prior depends on the other images of the batch": bank.bn == 'batch',
+        'model.skb.image_size, to which a crop is resized like the whole image': bank.image_size,
+        f'model.data_preprocessor.type={preprocessor.__name__!r}, which may change images after they are loaded':
+            preprocessor not in (EnhancementPreprocessor, DataPreprocessor)
+    }.items() if found]
+    if problems:
+        raise ValueError(f'PriorCacheHook does not work with {"; nor with ".join(problems)}: change that, or train without the '
+                         'hook')
 
 
 def check_two_optimizers(optim_wrapper: Any) -> None:

@@ -9,10 +9,10 @@ from mmskf.models.losses import SALoss, SCHLoss
 from mmskf.models.se_modules import SEModuleList
 from mmskf.models.skb import KnowledgeBank
 from mmskf.registry import MODELS
-from mmskf.structures import Prior, SemanticPrior
+from mmskf.structures import Prior, SemanticPrior, take_prior
 
 from .enhancement_editor import EnhancementEditor, Outputs, full_size
-from .skf_checks import check_parts, check_two_optimizers
+from .skf_checks import check_cacheable, check_parts, check_two_optimizers
 
 
 class Priors:
@@ -21,12 +21,13 @@ class Priors:
     Args:
         bank (KnowledgeBank, optional): None if no prior is requested.
         logits (bool): Whether something reads the class scores; without them a bank need not compute its head.
+        cached (SemanticPrior, optional): The prior of 'lq', if it is known already. Defaults to None.
         **images (Tensor): 'lq', 'gt' or 'pred' -> (N, 3, H, W), RGB in [0, 1].
     """
 
-    def __init__(self, bank: KnowledgeBank | None, logits: bool, **images: Tensor):
+    def __init__(self, bank: KnowledgeBank | None, logits: bool, cached: SemanticPrior | None = None, **images: Tensor):
         self.bank, self.logits, self.images = bank, logits, images
-        self._known: dict[str, SemanticPrior] = {}
+        self._known = {} if cached is None else dict(lq=cached)
 
     def of(self, name: str) -> SemanticPrior:
         """The prior of an image."""
@@ -76,6 +77,7 @@ class SKFEditor(EnhancementEditor):
     """
 
     needs_labels = False  # Whether the method's own loss needs the label maps of the knowledge bank, as ISSR's does.
+    uses_prior_cache = False  # Whether training images come with their priors, see use_prior_cache().
     skb: KnowledgeBank | None
     sch_loss: SCHLoss | None
     sa_loss: SALoss | None
@@ -118,6 +120,11 @@ class SKFEditor(EnhancementEditor):
         self.semantic_losses = [name for name in ('sch_loss', 'sa_loss')
                                 if getattr(self, name) is not None and getattr(self, name).semantic]
         check_parts(self, told_se=bool(generator.get('se')))
+
+    @property
+    def reads_logits(self) -> bool:
+        """Whether training needs the class scores of the knowledge bank, not only its features."""
+        return self.se_reads_logits or bool(self.semantic_losses)
 
     def load_bank(self, training: bool) -> None:
         """Loads the knowledge bank's weights, if they are needed and have not been loaded yet.
@@ -166,12 +173,32 @@ class SKFEditor(EnhancementEditor):
             return None
         return priors.of_image if self.se_input == 'pred' else priors.of(name)
 
-    def reconstruct(self, lq: Tensor, gt: Tensor | None) -> tuple[Outputs, SemanticPrior | None]:
+    def use_prior_cache(self) -> None:
+        """From now on, training images come with their priors.
+
+        Raises:
+            ValueError: If the knowledge bank sees anything but these images in training.
+        """
+        check_cacheable(self)
+        self.uses_prior_cache = True
+
+    def cached_prior(self, data_samples: DataSample) -> SemanticPrior | None:
+        """The prior of the low-light images of a training batch, if they come with it (:class:`PriorCacheHook`)."""
+        if not (self.uses_prior_cache and self.guided):
+            return None
+        assert self.skb is not None  # or there would be nothing to cache
+        layout = torch.channels_last if self.skb.channels_last else torch.contiguous_format
+        return SemanticPrior.of_maps({name: value.float().contiguous(memory_format=layout)
+                                      for name, value in take_prior(data_samples).maps.items()})
+
+    def reconstruct(self, lq: Tensor, gt: Tensor | None,
+                    cached: SemanticPrior | None = None) -> tuple[Outputs, SemanticPrior | None]:
         """One forward pass of training: the generator's outputs and the prior for the losses.
 
         Args:
             lq (Tensor): Low-light images (N, input_channels, H, W).
             gt (Tensor, optional): Ground truth (N, 3, H, W) in [0, 1].
+            cached (SemanticPrior, optional): The prior of the low-light images, if it is known already. Defaults to None.
 
         Raises:
             ValueError: If the crops have a size that the generator does not take.
@@ -180,7 +207,7 @@ class SKFEditor(EnhancementEditor):
             raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, but this generator takes multiples of '
                              f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
         logits = self.se_reads_logits or bool(self.guided and self.semantic_losses)
-        priors = Priors(self.skb, logits, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
+        priors = Priors(self.skb, logits, cached, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
         outputs = self.generate(lq, self.se_prior(priors, self.se_input) if self.guided else None, gt)
         priors.images['pred'] = full_size(outputs)
         return outputs, priors.of(self.loss_input) if self.guided and self.semantic_losses else None
@@ -201,7 +228,7 @@ class SKFEditor(EnhancementEditor):
     def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> dict[str, Tensor]:
         """The generator's loss terms for low-light images (N, 3, H, W) and their :meth:`target`."""
         gt = self.target(data_samples)
-        outputs, prior = self.reconstruct(inputs, gt)
+        outputs, prior = self.reconstruct(inputs, gt, self.cached_prior(data_samples))
         return self.losses(outputs, gt, prior)
 
     def train_step(self, data: dict, optim_wrapper: Any) -> dict[str, Tensor]:
@@ -215,7 +242,7 @@ class SKFEditor(EnhancementEditor):
         gt = self.target(data['data_samples'])
         assert gt is not None  # sa_loss needs it
         with optim_wrapper['generator'].optim_context(self.generator):
-            outputs, prior = self.reconstruct(data['inputs'], gt)
+            outputs, prior = self.reconstruct(data['inputs'], gt, self.cached_prior(data['data_samples']))
         with optim_wrapper['discriminator'].optim_context(self.discriminator):
             losses = self.sa_loss.discriminator_loss(
                 self.discriminator, full_size(outputs).detach(), gt, prior and prior.detach())

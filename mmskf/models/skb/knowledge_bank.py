@@ -1,4 +1,5 @@
 """The base class of all knowledge banks, whichever library their networks come from."""
+import hashlib
 import importlib
 import math
 import warnings
@@ -229,6 +230,20 @@ class KnowledgeBank(nn.Module, ABC):
             cnn.fuse_conv_bn(self.network).requires_grad_(False)
         self.loaded = True
 
+    def fingerprint(self) -> str:
+        """A hash of everything that its priors depend on: options, network and weights; not of where these were read."""
+        if not self.loaded:
+            self.load()
+        places = ('name', 'checkpoint', 'save_weights', 'loaded')
+        digest = hashlib.sha256(f'{type(self).__name__} {_settings(self, places)}'.encode())
+        for name, module in self.network.named_modules():
+            digest.update(f'{name} {type(module).__name__} {_settings(module)}'.encode())
+        for tensors in (self.network.named_parameters(), self.network.named_buffers()):
+            for name, tensor in tensors:
+                digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+                digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
     def _read_state_dict(self, checkpoint: str) -> dict[str, Tensor]:
         with explain_unreadable(checkpoint):
             weights = read_state_dict(checkpoint)
@@ -418,6 +433,18 @@ def _maps(output: Any) -> Iterator[Tensor]:
     elif output is not None:
         for item in output.values() if isinstance(output, dict) else output:
             yield from _maps(item)
+
+
+def _settings(module: nn.Module, ignored: Sequence[str] = ()) -> dict[str, Any]:
+    """The plain attributes of a module, such as the stride of a convolution."""
+    return {name: value for name, value in sorted(vars(module).items())
+            if not name.startswith('_') and name not in ('training', *ignored) and _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list, dict)):
+        return all(map(_is_plain, value.values() if isinstance(value, dict) else value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _standardize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -70,7 +70,7 @@ class EnlightenGANEditor(SKFEditor):
         gt = self.target(data['data_samples'])
         assert gt is not None  # recon_loss needs it
         with optim_wrapper['generator'].optim_context(self.generator):
-            outputs, prior = self.reconstruct(data['inputs'], gt)
+            outputs, prior = self.reconstruct(data['inputs'], gt, self.cached_prior(data['data_samples']))
             assert isinstance(outputs, WindowedOutputs)
             losses = self.losses(outputs, gt, prior)
         loss, logs = self.parse_losses(losses)
