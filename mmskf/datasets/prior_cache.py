@@ -119,10 +119,10 @@ class PriorCache:
             OSError: If the file cannot be written.
             ValueError: If a value is too large for float16.
         """
-        maps = dict(prior.maps)
+        maps = {name: prior.maps[name] for name in self.strides}
         if 'logits' in maps:
             maps['logits'] = reduce(maps['logits'].float(), self.strides['logits'])
-        small = {name: value[0].to(torch.float16).cpu().contiguous() for name, value in maps.items() if name in self.strides}
+        small = {name: value[0].to(torch.float16).cpu().contiguous() for name, value in maps.items()}
         for name, value in small.items():
             if not value.isfinite().all():
                 raise ValueError(f'The knowledge bank has values above {torch.finfo(torch.float16).max:g}, or NaN, in {name} of '

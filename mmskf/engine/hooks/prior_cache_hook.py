@@ -8,7 +8,7 @@ from mmengine.dist import all_reduce, barrier, get_rank, get_world_size, is_main
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
 
 from mmskf.datasets.prior_cache import PriorCache, PriorPipeline
 from mmskf.registry import HOOKS
@@ -85,30 +85,34 @@ class PriorCacheHook(Hook):
         total = torch.tensor([len(missing), needed])
         all_reduce(total)
         count, needed = total.tolist()
-        runner.logger.info(f'Priors of {count} of {len(samples)} training images are computed ({needed / GB:.2f} GB), the others '
-                           f'are in {cache.folder}')
-        if needed:
+        if count:
             self._check_space(needed, present, cache)
+        runner.logger.info(f'Prior cache {cache.folder}: {len(samples) - count} of {len(samples)} training images are there, '
+                           f'{count} are computed now ({in_gb(needed)})')
         preprocess: Any = model.data_preprocessor
-        bar = ProgressBar(len(missing)) if missing and is_main_process() else None
-        for key, (pipeline, info) in missing.items():
+        bank: Any = model.skb
+        todo = list(missing.items())
+        for key, (pipeline, info) in track_iter_progress(todo) if todo and is_main_process() else todo:
             batch = preprocess(pseudo_collate([pipeline.whole(info)[2]]), training=False)
             with torch.no_grad():
-                cache.write(key, model.skb(batch['inputs'][:, :3], logits=model.reads_logits))
-            if bar:
-                bar.update()
+                cache.write(key, bank(batch['inputs'][:, :3], logits=model.reads_logits))
         barrier()
 
     def _check_space(self, needed: int, present: int, cache: PriorCache) -> None:
         if present + needed > self.max_size * GB:
-            raise OSError(f'The prior cache needs {needed / GB:.2f} GB, but {self.folder} has {present / GB:.2f} GB already, of '
-                          f'at most {self.max_size:g}: raise max_size of PriorCacheHook, or delete the folders of other banks '
-                          f'there (all but {cache.folder.name})')
+            raise OSError(f'The prior cache needs {in_gb(needed)}, but {self.folder} has {in_gb(present)} already, of at most '
+                          f'{self.max_size:g} GB: raise max_size of PriorCacheHook, or delete the folders of other banks there '
+                          f'(all but {cache.folder.name})')
         disk = next(place for place in self.folder.absolute().parents if place.exists())
         free = shutil.disk_usage(disk).free
         if needed > free:
-            raise OSError(f'The prior cache needs {needed / GB:.2f} GB, but the disk of {self.folder} has {free / GB:.2f} GB '
-                          'left: set folder of PriorCacheHook to another disk')
+            raise OSError(f'The prior cache needs {in_gb(needed)}, but the disk of {self.folder} has {in_gb(free)} left: set '
+                          'folder of PriorCacheHook to another disk')
+
+
+def in_gb(size: float) -> str:
+    """A number of bytes, for messages."""
+    return f'{size / GB:.3g} GB'
 
 
 def simple_datasets(dataset: Any) -> list:

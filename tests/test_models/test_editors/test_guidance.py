@@ -9,6 +9,7 @@ from tiny_segmentor import SEGMENTOR
 from mmskf.engine import Bf16OptimWrapper
 from mmskf.models import EnhancementNet
 from mmskf.registry import MODELS
+from mmskf.structures import put_prior
 
 SE = dict(type='SEModule', sources=(1, 0, 'logits'))
 NETWORK = dict(type='DRBNNet', channels=4, growth=2)
@@ -334,3 +335,40 @@ def test_class_scores_that_nothing_reads_are_not_computed(images, monkeypatch, s
     assert torch.equal(model.enhance(lq), expected)
     outputs, prior = model.reconstruct(lq, gt)
     assert torch.equal(outputs[0], expected) and prior is None
+
+
+def test_a_cached_prior_replaces_that_of_the_bank(images, monkeypatch):
+    lq, gt = images
+    model = guided(sch_loss=dict(type='SCHLoss'))
+    expected = model(lq, DataSample(gt_img=gt), mode='loss')
+    samples = DataSample(gt_img=gt)
+    put_prior(samples, model.skb(lq))
+    model.use_prior_cache()
+    monkeypatch.setattr(model.skb, 'forward', None)
+    found = model(lq, samples, mode='loss')
+    assert found.keys() == expected.keys() == {'loss_recon', 'loss_SCH'}
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    with pytest.raises(ValueError, match='without their cached priors'):
+        model(lq, DataSample(gt_img=gt), mode='loss')
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(se_input='pred'), "se_input='pred', which is not the low-light image: change that"),
+    (dict(sch_loss=dict(type='SCHLoss'), loss_input='gt'), "loss_input='gt', which is not"),
+    (dict(skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR, bn='batch')), "skb.bn='batch'"),
+    (dict(skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR, image_size=(64, 64)), se_input='gt'),
+     "se_input='gt', .*; nor with model.skb.image_size"),
+    (dict(se=None, skb=None), 'No part of this model reads the prior of a low-light image'),
+])
+def test_models_whose_priors_cannot_be_cached(changes, message):
+    model = guided(**changes)
+    with pytest.raises(ValueError, match=message):
+        model.use_prior_cache()
+    assert not model.uses_prior_cache
+
+
+def test_mixed_images_have_no_cached_prior():
+    model = guided()
+    model.data_preprocessor = MODELS.build(dict(type='MixUpPreprocessor'))
+    with pytest.raises(ValueError, match="data_preprocessor.type='MixUpPreprocessor', which may change images"):
+        model.use_prior_cache()
