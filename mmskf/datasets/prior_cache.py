@@ -155,18 +155,16 @@ class PriorCache:
 
     def _cut(self, stored: Any, name: str, view: View) -> Tensor:
         stride = self.strides[name]
-        places, windows = [], []
+        windows, weights = [], []
         for pixels, total, length in zip((view.rows, view.columns), view.size, stored.get_shape()[1:]):
             # The class scores were resized, so that their stride is a fraction where the image is no multiple of it.
             place = places_in(pixels, total / length, 1) if name == 'logits' else places_in(pixels, stride, stride)
             place = place.clip(0, length - 1)
-            begin = int(place.min())
-            places.append(place - begin)
-            windows.append(slice(begin, int(np.ceil(place.max())) + 1))
-        part = stored[:, windows[0], windows[1]].float()
-        for axis, place in zip((1, 2), places):
-            part = interpolate(part, axis, torch.from_numpy(place))
-        return (part.transpose(1, 2) if view.transposed else part).to(torch.float16).contiguous()
+            begin, end = int(place.min()), int(np.ceil(place.max())) + 1
+            windows.append(slice(begin, end))
+            weights.append(interpolation(torch.from_numpy(place - begin), end - begin))
+        part = weights[0] @ stored[:, windows[0], windows[1]].float() @ weights[1].mT
+        return (part.mT if view.transposed else part).to(torch.float16).contiguous()
 
 
 def places_in(pixels: np.ndarray, stride: float, step: int) -> np.ndarray:
@@ -187,13 +185,9 @@ def places_in(pixels: np.ndarray, stride: float, step: int) -> np.ndarray:
     return (pixels[0] + direction * middles + 0.5) / stride - 0.5
 
 
-def interpolate(maps: Tensor, axis: int, places: Tensor) -> Tensor:
-    """Linear interpolation along an axis, at ``places`` (n, ) between 0 and its length - 1."""
-    below = places.long()
-    above = (below + 1).clamp(max=maps.shape[axis] - 1)
-    weights = (places - below).to(maps.dtype)
-    return torch.lerp(maps.index_select(axis, below), maps.index_select(axis, above),
-                      weights.view([-1 if axis == other else 1 for other in range(maps.ndim)]))
+def interpolation(places: Tensor, length: int) -> Tensor:
+    """The matrix (n, length) that interpolates ``length`` values linearly, at ``places`` (n, ) from 0 to length - 1."""
+    return (1 - (places[:, None] - torch.arange(length)).abs()).clamp(min=0).float()
 
 
 def reduce(scores: Tensor, stride: int) -> Tensor:

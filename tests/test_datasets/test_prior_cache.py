@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmengine.dataset import Compose
 from tiny_segmentor import SEGMENTOR
 
-from mmskf.datasets.prior_cache import POSITIONS, PriorCache, PriorPipeline, View, interpolate, places_in, reduce
+from mmskf.datasets.prior_cache import POSITIONS, PriorCache, PriorPipeline, View, interpolation, places_in, reduce
 from mmskf.registry import MODELS, TRANSFORMS
 from mmskf.structures import SemanticPrior, take_prior
 
@@ -100,8 +100,8 @@ def test_a_linear_map_is_interpolated_exactly():
     """A map whose values are the positions of its pixels' middles in the image."""
     middles = (torch.arange(10) + 0.5) * 4 - 0.5
     pixels = np.arange(6, 30)
-    read = interpolate(middles[None, None], 2, torch.from_numpy(places_in(pixels, 4, 1)))
-    assert read.flatten().tolist() == pixels.tolist()
+    read = interpolation(torch.from_numpy(places_in(pixels, 4, 1)), 10) @ middles
+    assert read.tolist() == pixels.tolist()
     assert places_in(pixels[::-1], 4, 4).tolist() == places_in(pixels, 4, 4)[::-1].tolist()
 
 

@@ -2,7 +2,8 @@
 
 Time and peak memory of enhancing one image and of one training step, and the time spent in the knowledge bank. The images are
 synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded.
-Each row runs in a fresh process, so that none profits from memory warmed up by another. ``--all`` measures every method that has
+Each row runs in a fresh process, so that none profits from memory warmed up by another. ``--runs cached`` is the training step
+with cached priors (:class:`PriorCacheHook`). ``--all`` measures every method that has
 SKF, in its configuration for LOL. The table is Markdown.
 
 GFLOP/s counts the convolutions and matrix products of forward and backward pass, the knowledge bank's included. What they could
@@ -19,8 +20,10 @@ import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, whichever is installed
@@ -39,6 +42,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import datasets, model_index, optim_wrappers
+from mmskf.datasets.prior_cache import PriorPipeline
+from mmskf.engine.hooks.prior_cache_hook import cache_of, prior_of
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
@@ -54,8 +59,8 @@ def parse_args(args=None):
     models.add_argument('config', nargs='?', help='path or name of a config')
     models.add_argument('--all', action='store_true', help='measure all methods with SKF')
     parser.add_argument('--checkpoint', help='path or URL of the weights (default: random weights)')
-    parser.add_argument('--runs', nargs='+', choices=['image', 'training'], default=['image', 'training'],
-                        help='what to measure (default: both)')
+    parser.add_argument('--runs', nargs='+', choices=['image', 'training', 'cached'], default=['image', 'training'],
+                        help='what to measure; cached: the training step with cached priors (default: image training)')
     parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
                         help='image size (default: 400x600)')
     parser.add_argument('--batch-size', type=int, help="batch size of the training step (default: the config's)")
@@ -89,17 +94,17 @@ def speed_of_convolution(device):
     return 2 * kernel.numel() * image[0, 0].numel() / statistics.median(seconds[WARM_UP:]) / 1e9
 
 
-def make_sample(pipeline, size, index=0):
-    """The output of a config's pipeline for a smooth image of (height, width) and the same image at a fifth of the light."""
+def make_pair(size, index=0):
+    """A smooth image of (height, width) and the same image at a fifth of the light, as a pipeline takes them."""
     coarse = np.random.default_rng(index).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     bright = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
-    return Compose(pipeline)(dict(img=bright // 5, gt=bright, key=f'{index}'))
+    return dict(img=bright // 5, gt=bright, key=f'{index}')
 
 
 def image_run(model, cfg, args, bf16):
     """A function that enhances one image and returns it, (1, 3, H, W)."""
     pipeline = next(datasets(dict(test_dataloader=cfg.test_dataloader))).pipeline
-    data = model.data_preprocessor(pseudo_collate([make_sample(pipeline, args.size)]), training=False)
+    data = model.data_preprocessor(pseudo_collate([Compose(pipeline)(make_pair(args.size))]), training=False)
 
     def run():
         with torch.inference_mode(), torch.autocast(args.device.split(':')[0], torch.bfloat16, enabled=bf16):
@@ -108,7 +113,18 @@ def image_run(model, cfg, args, bf16):
     return run
 
 
-def training_run(model, cfg, args, bf16):
+def with_cached_priors(model, pipeline, pairs):
+    """The samples that a pipeline makes, with the priors that a cache has of them."""
+    model.use_prior_cache()
+    with TemporaryDirectory() as folder:
+        pipeline = PriorPipeline(pipeline, cache_of(model, Path(folder)))
+        for pair in pairs:
+            key, _, sample = pipeline.whole(pair)
+            pipeline.cache.write(key, prior_of(model, sample))
+        return [pipeline(pair) for pair in pairs]
+
+
+def training_run(model, cfg, args, bf16, cached=False):
     """A function that takes one training step, with the config's optimizers."""
     loader = train_dataloader(cfg)
     pipeline = next(datasets(dict(train_dataloader=loader))).pipeline
@@ -117,14 +133,16 @@ def training_run(model, cfg, args, bf16):
         step.crop_size = args.crop or step.crop_size
     size = (crops[0].crop_size, ) * 2 if crops else args.size
     batch_size = args.batch_size or loader.batch_size
-    data = pseudo_collate([make_sample(pipeline, size, index) for index in range(batch_size)])
+    pairs, pipeline = [make_pair(size, index) for index in range(batch_size)], Compose(pipeline)
+    data = pseudo_collate(with_cached_priors(model, pipeline, pairs) if cached else [pipeline(pair) for pair in pairs])
     for wrapper in optim_wrappers(cfg) if bf16 else []:
         wrapper.type = 'mmskf.Bf16OptimWrapper'
     optimizers = build_optim_wrapper(model.train(), cfg.optim_wrapper)
     return lambda: model.train_step(data, optimizers)
 
 
-RUNS = dict(image=image_run, training=training_run)
+RUNS = dict(image=image_run, training=training_run, cached=partial(training_run, cached=True))
+TITLES = dict(image='image', training='training', cached='training, cached priors')
 
 
 def watch(module, device):
@@ -226,7 +244,7 @@ def main(args=None):
             for bf16 in (False, True) if args.bf16 else (False, ):
                 result = in_fresh_process(args, config, name, bf16)
                 speed = result['flops'] / result['seconds'] / 1e9
-                run = f'{name}, bfloat16' if bf16 else f'{name}, float32'
+                run = f'{TITLES[name]}, {"bfloat16" if bf16 else "float32"}'
                 if name == 'image' and bf16:
                     run += f' ({psnr(result["output"], full["output"]):.1f} dB to float32)'
                 cells = (Path(config).stem, run, f'{result["seconds"]:.3f}', f'{result["skb"] / result["seconds"]:.0%}',

@@ -12,6 +12,7 @@ from mmengine.utils import track_iter_progress
 
 from mmskf.datasets.prior_cache import PriorCache, PriorPipeline
 from mmskf.registry import HOOKS
+from mmskf.structures import SemanticPrior
 
 from .progressive_patch_hook import ProgressivePatchHook
 
@@ -61,9 +62,7 @@ class PriorCacheHook(Hook):
                              'started to load images already: set train_cfg.type to IterBasedTrainLoop of mmskf')
         model.use_prior_cache()
         model.load_bank(training=True)
-        bank = model.skb
-        channels = {name: width for name, width in bank.channels.items() if name != 'logits' or model.reads_logits}
-        cache = PriorCache(self.folder / bank.fingerprint()[:16], bank.strides, channels)
+        cache = cache_of(model, self.folder)
         # SKF acts in the last stage of a training only.
         datasets = simple_datasets(getattr(loop, 'dataloaders', [loop.dataloader])[-1].dataset)
         for dataset in datasets:
@@ -89,13 +88,9 @@ class PriorCacheHook(Hook):
             self._check_space(needed, present, cache)
         runner.logger.info(f'Prior cache {cache.folder}: {len(samples) - count} of {len(samples)} training images are there, '
                            f'{count} are computed now ({in_gb(needed)})')
-        preprocess: Any = model.data_preprocessor
-        bank: Any = model.skb
         todo = list(missing.items())
         for key, (pipeline, info) in track_iter_progress(todo) if todo and is_main_process() else todo:
-            batch = preprocess(pseudo_collate([pipeline.whole(info)[2]]), training=False)
-            with torch.no_grad():
-                cache.write(key, bank(batch['inputs'][:, :3], logits=model.reads_logits))
+            cache.write(key, prior_of(model, pipeline.whole(info)[2]))
         barrier()
 
     def _check_space(self, needed: int, present: int, cache: PriorCache) -> None:
@@ -103,11 +98,28 @@ class PriorCacheHook(Hook):
             raise OSError(f'The prior cache needs {in_gb(needed)}, but {self.folder} has {in_gb(present)} already, of at most '
                           f'{self.max_size:g} GB: raise max_size of PriorCacheHook, or delete the folders of other banks there '
                           f'(all but {cache.folder.name})')
-        disk = next(place for place in self.folder.absolute().parents if place.exists())
+        folder = self.folder.absolute()
+        disk = next(place for place in (folder, *folder.parents) if place.exists())
         free = shutil.disk_usage(disk).free
         if needed > free:
             raise OSError(f'The prior cache needs {in_gb(needed)}, but the disk of {self.folder} has {in_gb(free)} left: set '
                           'folder of PriorCacheHook to another disk')
+
+
+def cache_of(model: 'SKFEditor', folder: Path) -> PriorCache:
+    """The cache of a model's knowledge bank in a folder of caches; with class scores if its training reads them."""
+    bank: Any = model.skb
+    channels = {name: width for name, width in bank.channels.items() if name != 'logits' or model.reads_logits}
+    return PriorCache(folder / bank.fingerprint()[:16], bank.strides, channels)
+
+
+@torch.no_grad()
+def prior_of(model: 'SKFEditor', sample: dict) -> SemanticPrior:
+    """What a model's knowledge bank says of an image, as it comes from a data pipeline."""
+    bank: Any = model.skb
+    preprocess: Any = model.data_preprocessor
+    inputs = preprocess(pseudo_collate([sample]), training=False)['inputs']
+    return bank(inputs[:, :3], logits=model.reads_logits)
 
 
 def in_gb(size: float) -> str:
