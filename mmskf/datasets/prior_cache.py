@@ -5,6 +5,7 @@ The knowledge bank is frozen, so the prior of an image never changes: it can be 
 import hashlib
 from collections.abc import Sequence
 from copy import deepcopy
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 import safetensors
 import torch
 import torch.nn.functional as F
-from mmagic.datasets.transforms import FixedCrop, Flip, LoadImageFromFile, PackInputs, RandomTransposeHW
+from mmagic.datasets.transforms import FixedCrop, Flip, LoadImageFromFile, PackInputs, RandomTransposeHW, Resize
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 from safetensors.torch import save
@@ -24,7 +25,7 @@ from mmskf.utils.files import atomic_open
 from .transforms import AppendEqualized, LoadImage, RandomCrop, StretchRange
 
 # Steps of a pipeline that give the same pixels every time, and steps that only move pixels.
-FIXED = (LoadImage, LoadImageFromFile, StretchRange, AppendEqualized)
+FIXED = (LoadImage, LoadImageFromFile, Resize, StretchRange, AppendEqualized)
 MOVING = (RandomCrop, FixedCrop, Flip, RandomTransposeHW)
 # Class scores are stored at a quarter of the resolution or, if that is finer, at that of the finest feature.
 LOGITS_STRIDE = 4
@@ -92,20 +93,17 @@ class PriorCache:
         """The file of an image."""
         return self.folder / f'{key}.safetensors'
 
-    def shapes(self, size: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        """The shapes (C, h, w) of the maps that are stored of an image of (height, width)."""
-        return {name: (self.channels[name], *(-(-side // stride) for side in size)) for name, stride in self.strides.items()}
-
     def num_bytes(self, size: tuple[int, int]) -> int:
         """What the prior of an image of (height, width) takes on the disk, but for a few hundred bytes."""
-        return sum(BYTES * int(np.prod(shape)) for shape in self.shapes(size).values())
+        return sum(BYTES * self.channels[name] * prod(-(-side // stride) for side in size)
+                   for name, stride in self.strides.items())
 
-    def has(self, key: str, size: tuple[int, int]) -> bool:
-        """Whether there is an intact file of an image of (height, width) with all that is needed."""
+    def has(self, key: str) -> bool:
+        """Whether there is an intact file of an image with all maps that are needed."""
         try:
             with safetensors.safe_open(self.path(key), framework='pt') as file:
-                return all(tuple(file.get_slice(name).get_shape()) == shape for name, shape in self.shapes(size).items())
-        except (OSError, safetensors.SafetensorError):  # none, half a file, or one without class scores
+                return self.strides.keys() <= set(file.keys())
+        except (OSError, safetensors.SafetensorError):  # there is none, or half a one
             return False
 
     def write(self, key: str, prior: SemanticPrior) -> None:

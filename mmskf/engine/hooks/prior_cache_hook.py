@@ -76,7 +76,7 @@ class PriorCacheHook(Hook):
         needed = 0
         for pipeline, info in samples[get_rank()::get_world_size()]:
             key, size, _ = pipeline.whole(info)
-            if key not in missing and not cache.has(key, size):
+            if key not in missing and not cache.has(key):
                 missing[key] = pipeline, info
                 needed += cache.num_bytes(size)
         # Before the processes wait for each other: afterwards one may already be writing.
