@@ -144,6 +144,10 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     full, half = results['image', False]['output'], results['image', True]['output']
     assert full.shape == (1, 3, 37, 50) and not np.array_equal(full, half)
     assert {'loss_recon', 'loss_SCH', 'loss_D_global'} < set(results['training', False]['output'])
+    module.main([*options, '--runs', 'cached', '--crop', '32', '--batch-size', '1'])
+    assert 'training, cached priors, float32' in capsys.readouterr().out
+    assert results['cached', False]['skb'] == 0 and results['cached', False]['flops'] < results['training', False]['flops']
+    assert results['cached', False]['output'].keys() == results['training', False]['output'].keys()
     # All methods, of which there is one here; what is counted is what PyTorch counts.
     assert {'drbn_skf_lol', 'hwmnet_skf_lol', 'llflow_l_skf_lol'} < set(module.methods_with_skf())
     monkeypatch.setattr(module, 'methods_with_skf', lambda: [str(config)])
@@ -184,6 +188,24 @@ def test_benchmark_skb(tool, tmp_path, capsys):
     (tmp_path / 'none.py').write_text('model = dict()\n')
     with pytest.raises(ValueError, match='none.py has no skb'):
         main([str(tmp_path / 'none.py')])
+
+
+@pytest.mark.filterwarnings('ignore:.*semantics are random')
+def test_skb_stability(tool, pairs, tmp_path, capsys):
+    """A crop that is the whole image has the whole image's prior, to float16."""
+    (tmp_path / 'tiny.py').write_text('from tiny_segmentor import SEGMENTOR\n'
+                                      "skb = dict(type='SemanticKnowledgeBank', model=SEGMENTOR)\n")
+    for name, side in (('whole', 42), ('crops', 32)):
+        for path in sorted((pairs / 'test').glob('*/*.png')):
+            square = tmp_path / name / 'test' / path.parent.name / path.name
+            square.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).crop((0, 0, 42, 42)).save(square)
+        tool('tools/analysis_tools/skb_stability').main([
+            str(tmp_path / 'tiny.py'), '--data-root', str(tmp_path / name), '--layout', 'paired_folder', '--crop', str(side)])
+    rows = [row for row in capsys.readouterr().out.splitlines() if ' crop of ' in row]
+    whole, crops = ([float(value) for cell in row.split('|')[3:5] for value in cell.split(',')] for row in rows)
+    assert whole[:4] == [1] * 4 and whole[4] > 0.99
+    assert all(0 < value < 1 for value in crops)
 
 
 def test_export_parity(tool):

@@ -234,8 +234,10 @@ class KnowledgeBank(nn.Module, ABC):
         """A hash of everything that its priors depend on: options, network and weights; not of where these were read."""
         if not self.loaded:
             self.load()
-        places = ('name', 'checkpoint', 'save_weights', 'loaded')
-        digest = hashlib.sha256(f'{type(self).__name__} {_settings(self, places)}'.encode())
+        settings = _settings(self)
+        for name in ('name', 'checkpoint', 'save_weights', 'loaded'):
+            settings.pop(name, None)
+        digest = hashlib.sha256(f'{type(self).__name__} {settings}'.encode())
         for name, module in self.network.named_modules():
             digest.update(f'{name} {type(module).__name__} {_settings(module)}'.encode())
         for tensors in (self.network.named_parameters(), self.network.named_buffers()):
@@ -435,10 +437,10 @@ def _maps(output: Any) -> Iterator[Tensor]:
             yield from _maps(item)
 
 
-def _settings(module: nn.Module, ignored: Sequence[str] = ()) -> dict[str, Any]:
-    """The plain attributes of a module, such as the stride of a convolution."""
-    return {name: value for name, value in sorted(vars(module).items())
-            if not name.startswith('_') and name not in ('training', *ignored) and _is_plain(value)}
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """The plain attributes of a module that not every module has, such as the stride of a convolution."""
+    common = vars(nn.Module())
+    return {name: value for name, value in sorted(vars(module).items()) if name not in common and _is_plain(value)}
 
 
 def _is_plain(value: Any) -> bool:
