@@ -139,6 +139,8 @@ def test_the_bank_sees_every_image_once(train, bank_calls, trained):
     train(folder / 'other', 'model.skb.seed=1')
     assert bank_calls == [WHOLE] * 4 + [PADDED] * 2
     assert len(list((folder / 'priors').iterdir())) == 2
+    train(folder / 'scaled', 'model.data_preprocessor.type=EnhancementPreprocessor', 'model.data_preprocessor.std=[200.]')
+    assert len(list((folder / 'priors').iterdir())) == 3
     path = next((folder / 'priors').glob('*/*.safetensors'))
     path.write_bytes(path.read_bytes()[:100])
     bank_calls.clear()

@@ -1,3 +1,4 @@
+import hashlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ class PriorCacheHook(Hook):
     take their part of the cached features and class scores; random crops, flips and transpositions are followed. This is faster,
     and not the same: in the paper the bank sees the crop, with less context (docs/performance.md).
 
-    The cache is in a subfolder named by a hash of the bank, so that priors of another bank, or of other weights, are never read.
+    The cache is in a subfolder named by a hash of the bank, so that priors of another bank, or of other weights, are never read;
+    the files are named by hashes of the images.
     Several trainings can share it. In distributed training all processes see the same folder, and each computes its share.
 
     Args:
@@ -109,8 +111,11 @@ class PriorCacheHook(Hook):
 def cache_of(model: 'SKFEditor', folder: Path) -> PriorCache:
     """The cache of a model's knowledge bank in a folder of caches; with class scores if its training reads them."""
     bank: Any = model.skb
+    preprocess: Any = model.data_preprocessor  # the bank sees what this makes of the pixels
+    normalization = {name: value.tolist() for name, value in preprocess.named_buffers()}
+    digest = hashlib.sha256(f'{bank.fingerprint()} {normalization} {preprocess.output_channel_order}'.encode())
     channels = {name: width for name, width in bank.channels.items() if name != 'logits' or model.reads_logits}
-    return PriorCache(folder / bank.fingerprint()[:16], bank.strides, channels)
+    return PriorCache(folder / digest.hexdigest()[:16], bank.strides, channels)
 
 
 @torch.no_grad()
