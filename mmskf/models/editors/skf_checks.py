@@ -1,15 +1,14 @@
 """Checks that the parts of SKF in an :class:`SKFEditor` go together."""
 from typing import TYPE_CHECKING, Any
 
-from mmagic.models.data_preprocessors import DataPreprocessor
 from mmengine.optim import OptimWrapperDict
-
-from mmskf.models.data_preprocessors import EnhancementPreprocessor
 
 if TYPE_CHECKING:
     from .skf_editor import SKFEditor
 
 PRIOR_INPUTS = ('lq', 'pred', 'gt')
+# Data preprocessors that change each image by itself and always alike.
+PLAIN_PREPROCESSORS = ('EnhancementPreprocessor', 'DataPreprocessor')
 
 
 def check_parts(editor: 'SKFEditor', told_se: bool) -> None:
@@ -68,7 +67,7 @@ def check_cacheable(editor: 'SKFEditor') -> None:
     if bank is None or not (editor.has_se or editor.semantic_losses):
         raise ValueError('No part of this model reads the prior of a low-light image, so PriorCacheHook has nothing to do: use '
                          'it with one of configs/skf')
-    preprocessor = type(editor.data_preprocessor)
+    preprocessor = type(editor.data_preprocessor).__name__
     problems = [problem for problem, found in {
         f'model.se_input={editor.se_input!r}, which is not the low-light image': editor.has_se and editor.se_input != 'lq',
         f'model.loss_input={editor.loss_input!r}, which is not the low-light image':
@@ -76,8 +75,8 @@ def check_cacheable(editor: 'SKFEditor') -> None:
         f'{type(editor).__name__}, whose bank sees the ground truth': editor.needs_labels,
         "model.skb.bn='batch', with which a prior depends on the other images of the batch": bank.bn == 'batch',
         'model.skb.image_size, to which a crop is resized like the whole image': bank.image_size,
-        f'model.data_preprocessor.type={preprocessor.__name__!r}, which may change images after they are loaded':
-            preprocessor not in (EnhancementPreprocessor, DataPreprocessor)
+        f'model.data_preprocessor.type={preprocessor!r}, which may change images after they are loaded':
+            preprocessor not in PLAIN_PREPROCESSORS
     }.items() if found]
     if problems:
         raise ValueError(f'PriorCacheHook does not work with {"; nor with ".join(problems)}: change that, or train without the '
