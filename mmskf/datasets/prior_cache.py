@@ -13,7 +13,7 @@ import numpy as np
 import safetensors
 import torch
 import torch.nn.functional as F
-from mmagic.datasets.transforms import FixedCrop, Flip, LoadImageFromFile, PackInputs, RandomTransposeHW, Resize
+from mmagic.datasets.transforms import FixedCrop, Flip, LoadImageFromFile, RandomTransposeHW, Resize
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 from safetensors.torch import save
@@ -228,9 +228,8 @@ class PriorPipeline:
                     f'{type(step).__name__}, step {number + 1} of the training pipeline, changes the low-light image in a way '
                     f'that its cached prior cannot follow: {place} the first crop or flip there may be only '
                     f'{", ".join(kind.__name__ for kind in known)}. Remove the step, or train without PriorCacheHook')
-        if type(self.pack) is not PackInputs:
-            raise ValueError(f'The training pipeline ends with {type(self.pack).__name__}: with PriorCacheHook it must be '
-                             'mmagic.PackInputs')
+        if type(self.pack).__name__ != 'PackInputs':
+            raise ValueError(f'The training pipeline ends with {type(self.pack).__name__}: with PriorCacheHook it must be PackInputs')
         for number in range(self.first, len(self.steps)):
             if _acts_on_img(self.steps[number]):
                 self.steps[number] = step = deepcopy(self.steps[number])
