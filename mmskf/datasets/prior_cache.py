@@ -229,7 +229,8 @@ class PriorPipeline:
                     f'that its cached prior cannot follow: {place} the first crop or flip there may be only '
                     f'{", ".join(kind.__name__ for kind in known)}. Remove the step, or train without PriorCacheHook')
         if type(self.pack).__name__ != 'PackInputs':
-            raise ValueError(f'The training pipeline ends with {type(self.pack).__name__}: with PriorCacheHook it must be PackInputs')
+            raise ValueError(f'The training pipeline ends with {type(self.pack).__name__}, but PriorCacheHook needs PackInputs '
+                             'there')
         for number in range(self.first, len(self.steps)):
             if _acts_on_img(self.steps[number]):
                 self.steps[number] = step = deepcopy(self.steps[number])

@@ -171,7 +171,7 @@ def test_a_stretched_and_equalized_image_is_cached_as_it_is_then(stored, image):
     ([*LOAD, dict(type='mmagic.RandomBlur', params={}, keys=['img']), CROP, PACK], 'RandomBlur, step 3 .* before the first crop'),
     ([*LOAD, CROP, dict(type='StretchRange', keys=['img', 'gt']), PACK], 'StretchRange, step 4 .* after the first crop'),
     ([*LOAD, CROP, dict(type='mmagic.Resize', scale=(8, 8), keys=['img']), PACK], 'Resize, step 4'),
-    ([*LOAD, CROP], 'ends with RandomCrop: with PriorCacheHook it must be PackInputs'),
+    ([*LOAD, CROP], 'ends with RandomCrop, but PriorCacheHook needs PackInputs'),
 ])
 def test_pipelines_whose_priors_cannot_be_cached(stored, steps, message):
     with pytest.raises(ValueError, match=message):

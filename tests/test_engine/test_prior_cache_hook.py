@@ -17,7 +17,7 @@ from mmskf.models import KnowledgeBank
 from mmskf.registry import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
-# A bank without checkpoint has other weights in every process; here it has the same, until SEED changes.
+# A bank without checkpoint has other weights in every process; this one's depend on its seed.
 CONFIG = f"""
 _base_ = '{ROOT}/configs/_base_/methods/drbn.py'
 custom_imports = dict(imports=['seeded_bank'])
@@ -69,8 +69,6 @@ train_dataloader = dict(
     dataset=dict(pipeline=[*pipeline[:2], dict(type='mmagic.RandomBlur', params={}, keys=['img']), *pipeline[2:]]))
 """
 WHOLE, PADDED = (1, 3, 42, 54), (1, 3, 44, 56)  # what the bank sees of an image for the cache, and in testing
-
-
 
 
 @pytest.fixture(scope='module')

@@ -3,8 +3,8 @@
 Time and peak memory of enhancing one image and of one training step, and the time spent in the knowledge bank. The images are
 synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded.
 Each row runs in a fresh process, so that none profits from memory warmed up by another. ``--runs cached`` is the training step
-with cached priors (:class:`PriorCacheHook`). ``--all`` measures every method that has
-SKF, in its configuration for LOL. The table is Markdown.
+with cached priors (PriorCacheHook). ``--all`` measures every method that has SKF, in its configuration for LOL. The table is
+Markdown.
 
 GFLOP/s counts the convolutions and matrix products of forward and backward pass, the knowledge bank's included. What they could
 be is shown by a plain 3x3 convolution of 64 channels on the same cores: the share of its GFLOP/s tells how much of the time is
@@ -44,6 +44,7 @@ from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import datasets, model_index, optim_wrappers
 from mmskf.datasets.prior_cache import PriorPipeline
 from mmskf.engine.hooks.prior_cache_hook import cache_of, prior_of
+from mmskf.models.editors.skf_checks import check_cacheable
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
@@ -232,7 +233,9 @@ def main(args=None):
     args = parse_args(args)
     configs = methods_with_skf() if args.all else [args.config]
     for config in configs:  # what is wrong with them is said by this process
-        init_model(load_config(config, args.cfg_options), args.checkpoint)
+        model = init_model(load_config(config, args.cfg_options), args.checkpoint)
+        if 'cached' in args.runs:
+            check_cacheable(model)
     where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'CPU, {args.threads} thread(s)'
     size = 'x'.join(map(str, args.size))
     print(f'{args.checkpoint or "random weights"}, images of {size}, {where}, PyTorch {torch.__version__}, median of '

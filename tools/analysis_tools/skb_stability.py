@@ -52,6 +52,8 @@ def similarity(prior, other):
 def similarity_of_crop(bank, image, whole, side, rng):
     """Similarity of the prior of a random crop of an image (1, 3, H, W) to that part of the whole image's, as it is cached."""
     size = tuple(image.shape[-2:])
+    if side > min(size):
+        raise ValueError(f'--crop {side}: an image is {size[1]}x{size[0]} (width x height), choose a smaller crop')
     rows, columns = (rng.integers(total - side + 1) + np.arange(side) for total in size)
     with TemporaryDirectory() as folder:
         cache = PriorCache(folder, bank.strides, bank.channels)
@@ -90,6 +92,9 @@ def main(args=None):
     dataset = EnhancementDataset(
         args.data_root, split.data_prefix, split.get('filename_tmpl'), exclude=split.get('exclude', ()))
     banks = {Path(name).stem: build(name).to(args.device) for name in args.banks}
+    for name, bank in banks.items():
+        if args.crop and bank.image_size:
+            raise ValueError(f'--crop: {name} resizes every image to image_size={bank.image_size}, whose priors have no parts')
     table = PrettyTable(['bank', 'partner', 'similarity of the features, fine to coarse', 'same labels'], align='r')
     for name, bank in banks.items():
         for partner, values in measure(bank, dataset, args.device, args.crop).items():
