@@ -14,8 +14,6 @@ from mmseg.models.backbones.hrnet import HRNet as MMSegHRNet
 from mmseg.models.decode_heads import FCNHead as MMSegFCNHead
 from torch import Tensor, nn
 
-from mmskf.registry import MODELS
-
 # mmsegmentation suggests other image sizes at every resize with aligned corners, which the authors chose.
 warnings.filterwarnings('ignore', message='When align_corners=True, the output would more aligned', module=r'mmseg\.')
 
@@ -56,7 +54,6 @@ class HRModule(MMSegHRModule):
         return fused
 
 
-@MODELS.register_module()
 class HRNet(MMSegHRNet):
     """mmsegmentation's HRNet, or with both options the HRNet authors' network; same keys, same parameters.
 
@@ -93,7 +90,6 @@ class HRNet(MMSegHRNet):
         return Sequential(*modules), in_channels
 
 
-@MODELS.register_module()
 class FCNHead(MMSegFCNHead):
     """mmsegmentation's FCN head, or with both options (and ``align_corners=True``) the head of the HRNet authors.
 

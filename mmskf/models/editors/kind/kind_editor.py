@@ -1,7 +1,7 @@
-from mmagic.structures import DataSample
 from torch import Tensor
 
 from mmskf.registry import MODELS
+from mmskf.structures import DataSample
 
 from ..staged_editor import StagedEditor
 
