@@ -11,6 +11,14 @@ class RandomCrop(BaseTransform):
     """Crops the same random square from all images of a sample; mmagic's ``FixedCrop`` would silently crop less from a
     small image, and the batch could not be stacked.
 
+    Modified Keys:
+
+    - the keys
+
+    Added Keys:
+
+    - [KEY]_crop_bbox: left, top, width, height
+
     Args:
         keys (Sequence[str]): Images of the same size, (H, W, C) each.
         crop_size (int): Side of the square, in pixels.
@@ -37,6 +45,7 @@ class RandomCrop(BaseTransform):
                 raise ValueError(f'The images {self.keys[0]} and {key} of {results[f"{self.keys[0]}_path"]} differ in size: '
                                  f'{width}x{height} and {results[key].shape[1]}x{results[key].shape[0]} (width x height)')
             results[key] = results[key][top:top + size, left:left + size]
+            results[f'{key}_crop_bbox'] = [left, top, size, size]
         return results
 
     def __repr__(self) -> str:
