@@ -4,6 +4,7 @@ from mmskf.registry import MODELS
 from mmskf.utils.image import log_image
 
 from .bank_distiller import BankDistiller
+from .hrnet_knowledge_bank import HRNetKnowledgeBank
 from .knowledge_bank import KnowledgeBank
 from .semantic_knowledge_bank import SemanticKnowledgeBank
 from .smp_knowledge_bank import SMPKnowledgeBank
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from .hrnet import FCNHead, HRNet
 
 __all__ = [
-    'BankDistiller', 'KnowledgeBank', 'SMPKnowledgeBank', 'SemanticKnowledgeBank', 'TorchvisionKnowledgeBank',
-    'TransformersKnowledgeBank', 'log_image'
+    'BankDistiller', 'HRNetKnowledgeBank', 'KnowledgeBank', 'SMPKnowledgeBank', 'SemanticKnowledgeBank',
+    'TorchvisionKnowledgeBank', 'TransformersKnowledgeBank', 'log_image'
 ]
 
 
