@@ -1,4 +1,4 @@
-"""What models pass on: data samples, semantic priors, the factors of Retinex methods, and outputs for losses without ground truth."""
+"""What models pass on: data samples, semantic priors, factors of Retinex methods, outputs for losses without ground truth."""
 from .data_sample import DataSample
 from .hvi import HVIOutputs
 from .retinex import Adjustment, Decomposition, Exposure, Relighting, Restoration, Segmentation

@@ -9,8 +9,8 @@ from torch import Tensor
 class DataSample(BaseDataElement):
     """An image's ground truth, results and metadata, or those of a batch, as ``mmagic.structures.DataSample`` holds them.
 
-    It has mmagic's fields and works with its evaluators, metrics, hooks and visualizers, but does not import it: importing any part
-    of mmagic imports all its methods, which takes seconds.
+    It has mmagic's fields and works with its evaluators, metrics, hooks and visualizers, but does not import it: importing any
+    part of mmagic imports all its methods, which takes seconds.
 
     Attributes:
         gt_img (Tensor): Ground truth.

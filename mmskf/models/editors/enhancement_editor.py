@@ -59,7 +59,8 @@ class EnhancementEditor(BaseModel):
     Loops, metrics, hooks and visualizers of mmagic get from it what they get from mmagic's own editors: data samples with
     ``input``, ``gt_img`` and ``output.pred_img``, BGR in 0..255.
 
-    A subclass defines :meth:`forward_train`, and may override :meth:`generate` (how the generator is called) and :meth:`test_prior` (which prior it gets).
+    A subclass defines :meth:`forward_train`, and may override :meth:`generate` (how the generator is called) and
+    :meth:`test_prior` (which prior it gets).
 
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
@@ -94,7 +95,7 @@ class EnhancementEditor(BaseModel):
         super().__init__(data_preprocessor or DATA_PREPROCESSOR, init_cfg)
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
         self.generator = MODELS.build(dict(generator, _scope_='mmskf'))
-        self.pixel_loss = recon_loss and MODELS.build(dict(recon_loss, _scope_='mmskf'))
+        self.pixel_loss: Any = MODELS.build(dict(recon_loss, _scope_='mmskf')) if recon_loss else None
         if not isinstance(self.generator, EnhancementNet):
             raise TypeError(f'model.generator is {generator["type"]}, which is not an EnhancementNet: derive it from '
                             'mmskf.models.EnhancementNet, or wrap it: generator=dict(type="SEWrapper", net=dict(type=...))')
@@ -123,11 +124,11 @@ class EnhancementEditor(BaseModel):
             predictions = self.forward_inference(inputs, data_samples, **kwargs)
             return self.convert_to_datasample(predictions, data_samples or DataSample(), inputs)
         if mode == 'loss':
-            return self.forward_train(inputs, data_samples, **kwargs)
+            return self.forward_train(inputs, data_samples or DataSample(), **kwargs)
         raise ValueError(f"mode={mode!r}: choose 'tensor', 'predict' or 'loss'")
 
     @abstractmethod
-    def forward_train(self, inputs: Tensor, data_samples: DataSample | None, **kwargs: Any) -> dict[str, Tensor]:
+    def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> dict[str, Tensor]:
         """The loss terms of a batch: name -> scalar."""
 
     def generate(self, inputs: Tensor, prior: Prior, gt: Tensor | None = None, **maps: Tensor) -> Outputs:

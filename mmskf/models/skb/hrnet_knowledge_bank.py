@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -41,8 +40,9 @@ class HRModule(nn.Module):
     def _path(widths: Sequence[int], source: int, target: int) -> nn.Module:
         """From one resolution to another."""
         if source > target:
-            upsample = IntegerUpsample(2**(source - target), 'bilinear', align_corners=False)
-            return nn.Sequential(nn.Conv2d(widths[source], widths[target], 1, bias=False), nn.BatchNorm2d(widths[target]), upsample)
+            return nn.Sequential(
+                nn.Conv2d(widths[source], widths[target], 1, bias=False), nn.BatchNorm2d(widths[target]),
+                IntegerUpsample(2**(source - target), 'bilinear', align_corners=False))
         halvings = [conv(widths[source], widths[source], stride=2) for _ in range(target - source - 1)]
         last = [conv(widths[source], widths[target], stride=2, act=False)] if source < target else []
         return nn.Sequential(*halvings, *last)
@@ -51,7 +51,7 @@ class HRModule(nn.Module):
         x = [branch(feature) for branch, feature in zip(self.branches, x)]
         fused = []
         for target, row in enumerate(self.fuse_layers):
-            parts = [path(feature) for path, feature in zip(row, x)]
+            parts = [path(feature) for path, feature in zip(row.children(), x)]
             # A size that was rounded up at a halving is now too large: mmsegmentation resizes once more.
             parts[target + 1:] = [F.interpolate(part, x[target].shape[-2:], mode='bilinear') for part in parts[target + 1:]]
             fused.append(F.relu(sum(parts)))
@@ -76,12 +76,16 @@ class HRNet(nn.Module):
         self.conv2, self.bn2, _ = conv(64, 64, stride=2)
         self.layer1 = make_res_layer(Bottleneck, 64, 64, blocks)
         self.transition1 = nn.ModuleList([conv(256, widths[0]), nn.Sequential(conv(256, widths[1], stride=2))])
-        for stage, (finer, coarser) in enumerate(pairwise(widths[1:]), start=2):
-            # The resolutions of the stage before go on as they are; the coarsest of them also starts the next one.
-            new = nn.Sequential(conv(finer, coarser, stride=2))
-            setattr(self, f'transition{stage}', nn.ModuleList([*(nn.Identity() for _ in range(stage)), new]))
-        for stage, number in enumerate(modules, start=2):
-            setattr(self, f'stage{stage}', nn.Sequential(*(HRModule(widths[:stage], blocks) for _ in range(number))))
+        self.stage2, self.stage3, self.stage4 = (
+            nn.Sequential(*(HRModule(widths[:stage], blocks) for _ in range(number)))
+            for stage, number in enumerate(modules, start=2))
+        self.transition2, self.transition3 = (self._transition(widths, stage) for stage in (2, 3))
+
+    @staticmethod
+    def _transition(widths: Sequence[int], stage: int) -> nn.ModuleList:
+        """The resolutions of a stage go on as they are; the coarsest of them also starts the next one."""
+        new = nn.Sequential(conv(widths[stage - 1], widths[stage], stride=2))
+        return nn.ModuleList([*(nn.Identity() for _ in range(stage)), new])
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = F.relu(self.bn1(self.conv1(x)))
@@ -137,6 +141,11 @@ class HRNetKnowledgeBank(KnowledgeBank):
     def _build(num_classes: int, widths: Sequence[int] = (18, 36, 72, 144), modules: Sequence[int] = (1, 3, 2),
                blocks: int = 2) -> nn.ModuleDict:
         return nn.ModuleDict(dict(backbone=HRNet(widths, modules, blocks), decode_head=FCNHead(sum(widths), num_classes)))
+
+    @property
+    def segmentor(self) -> nn.Module:
+        """The segmentation network: ``backbone`` and ``decode_head``."""
+        return self.network
 
     @property
     def label(self) -> str:

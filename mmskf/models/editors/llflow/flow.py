@@ -336,7 +336,7 @@ class ConditionalFlow(BaseModule):
         for level, cond in zip(self.levels, reversed(conds)):
             z = F.pixel_unshuffle(z, 2)
             if self.reversible and torch.is_grad_enabled():
-                # torch.compile does not trace a backward pass that differentiates. Not a decorator, which would import the compiler.
+                # torch.compile does not trace a backward pass that differentiates. A decorator would always import the compiler.
                 encode = torch.compiler.disable(encode_reversibly)
                 z, change = encode([layer for step in level for layer in step.values()], z, cond)
                 logdet = logdet + change

@@ -30,15 +30,15 @@ class NAFBlock(BaseModule):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.norm1 = LayerNorm2d(channels, eps=1e-6)
         self.conv1 = nn.Conv2d(channels, 2 * channels, 1)
         self.conv2 = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
-        self.sg = SimpleGate()
         self.sca = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1))
         self.conv3 = nn.Conv2d(channels, channels, 1)
-        self.norm2 = LayerNorm2d(channels, eps=1e-6)
         self.conv4 = nn.Conv2d(channels, 2 * channels, 1)
         self.conv5 = nn.Conv2d(channels, channels, 1)
+        self.sg = SimpleGate()
+        self.norm1 = LayerNorm2d(channels, eps=1e-6)
+        self.norm2 = LayerNorm2d(channels, eps=1e-6)
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
@@ -80,18 +80,19 @@ class NAFNet(BaseModule):
         self.padder_size = 2**len(enc_blk_nums)
         self.intro = nn.Conv2d(img_channels, mid_channels, 3, padding=1)
         self.ending = nn.Conv2d(mid_channels, img_channels, 3, padding=1)
-        self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
+        encoders, downs, decoders, ups = nn.ModuleList(), nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         channels = mid_channels
         for number in enc_blk_nums:
-            self.encoders.append(blocks(channels, number))
-            self.downs.append(nn.Conv2d(channels, 2 * channels, 2, stride=2))
+            encoders.append(blocks(channels, number))
+            downs.append(nn.Conv2d(channels, 2 * channels, 2, stride=2))
             channels *= 2
-        self.middle_blks = blocks(channels, middle_blk_num)
-        self.ups, self.decoders = nn.ModuleList(), nn.ModuleList()
+        middle = blocks(channels, middle_blk_num)
         for number in dec_blk_nums:
-            self.ups.append(nn.Sequential(nn.Conv2d(channels, 2 * channels, 1, bias=False), nn.PixelShuffle(2)))
+            ups.append(nn.Sequential(nn.Conv2d(channels, 2 * channels, 1, bias=False), nn.PixelShuffle(2)))
             channels //= 2
-            self.decoders.append(blocks(channels, number))
+            decoders.append(blocks(channels, number))
+        # In mmagic's order, as the state of an optimizer is saved.
+        self.encoders, self.decoders, self.middle_blks, self.ups, self.downs = encoders, decoders, middle, ups, downs
 
     def forward(self, inputs: Tensor) -> Tensor:
         height, width = inputs.shape[-2:]
