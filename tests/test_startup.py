@@ -10,8 +10,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 # mmengine itself imports the outer shell of transformers, where it is installed, for one of its optimizers.
-HEAVY = ('albumentations', 'diffusers', 'mediapipe', 'mmagic', 'mmseg.models', 'numba', 'pandas', 'scipy.stats', 'segmentation_models_pytorch',
-         'skimage.restoration', 'timm', 'torch._dynamo', 'torchvision', 'transformers.modeling_utils')
+HEAVY = ('albumentations', 'diffusers', 'mediapipe', 'mmagic', 'mmseg.models', 'numba', 'pandas', 'scipy.stats',
+         'segmentation_models_pytorch', 'skimage.restoration', 'timm', 'torch._dynamo', 'torchvision',
+         'transformers.modeling_utils')
 CODE = '''
 import sys
 import mmskf, mmskf.apis

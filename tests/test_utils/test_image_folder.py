@@ -24,7 +24,8 @@ def test_endings_are_those_that_pillow_decodes():
 
 @pytest.fixture
 def tree(tmp_path):
-    for name in ('b.png', 'A.JPG', 'x/c.webp', 'x/y/d.tif', '.hidden/e.png', '._b.png', 'notes.txt', 'p.dng', 'v.MP4', 'out/b.png'):
+    for name in ('b.png', 'A.JPG', 'x/c.webp', 'x/y/d.tif', '.hidden/e.png', '._b.png', 'notes.txt', 'p.dng', 'v.MP4',
+                 'out/b.png'):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'')

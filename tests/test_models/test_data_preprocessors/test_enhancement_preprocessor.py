@@ -36,7 +36,8 @@ def test_without_ground_truth(training):
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('order', ['rgb', 'bgr', None])
 @pytest.mark.parametrize('options', [
-    {}, dict(mean=[10., 20., 30.], std=[200., 220., 240.]), dict(output_channel_order='RGB'), dict(data_keys=['gt_img', 'other'])])
+    {}, dict(mean=[10., 20., 30.], std=[200., 220., 240.]), dict(output_channel_order='RGB'),
+    dict(data_keys=['gt_img', 'other'])])
 def test_same_tensors_as_mmagic_s(kind, training, order, options):
     """The batch that a model gets, and its images on their way back."""
     torch.manual_seed(0)
