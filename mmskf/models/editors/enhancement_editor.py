@@ -1,4 +1,3 @@
-from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -59,8 +58,8 @@ class EnhancementEditor(BaseModel):
     Loops, metrics, hooks and visualizers of mmagic get from it what they get from mmagic's own editors: data samples with
     ``input``, ``gt_img`` and ``output.pred_img``, BGR in 0..255.
 
-    A subclass defines :meth:`forward_train`, and may override :meth:`generate` (how the generator is called) and
-    :meth:`test_prior` (which prior it gets).
+    A subclass may override :meth:`forward_train`, :meth:`generate` (how the generator is called) and :meth:`test_prior` (which
+    prior it gets).
 
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
@@ -127,9 +126,9 @@ class EnhancementEditor(BaseModel):
             return self.forward_train(inputs, data_samples or DataSample(), **kwargs)
         raise ValueError(f"mode={mode!r}: choose 'tensor', 'predict' or 'loss'")
 
-    @abstractmethod
     def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> dict[str, Tensor]:
-        """The loss terms of a batch: name -> scalar."""
+        """The loss terms of a batch: name -> scalar. Here that of the enhanced images alone, as in mmagic's base editor."""
+        return dict(loss=self.pixel_loss(self.forward_tensor(inputs, data_samples, **kwargs), data_samples.gt_img))
 
     def generate(self, inputs: Tensor, prior: Prior, gt: Tensor | None = None, **maps: Tensor) -> Outputs:
         """Calls the generator.
