@@ -4,7 +4,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmcv.cnn.resnet import BasicBlock, Bottleneck, make_res_layer
+from mmcv.cnn.resnet import BasicBlock, make_res_layer
 from torch import Tensor, nn
 
 from mmskf.registry import MODELS
@@ -19,7 +19,32 @@ def conv(in_channels: int, out_channels: int, stride: int = 1, act: bool = True)
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if act else []))
 
 
-class HRModule(nn.Module):
+class Bottleneck(nn.Module):
+    """A residual block of 64 channels inside and 256 outside. mmcv's own lists its convolutions before their BatchNorms, of which
+    :func:`mmcv.cnn.fuse_conv_bn` would fold one into another's convolution.
+
+    Args:
+        in_channels (int): Channels of the input, 64 or 256.
+
+    Shape:
+        (N, in_channels, H, W) -> (N, 256, H, W)
+    """
+
+    def __init__(self, in_channels: int):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(in_channels, 64, 1, bias=False), nn.BatchNorm2d(64)
+        self.conv2, self.bn2 = nn.Conv2d(64, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64)
+        self.conv3, self.bn3 = nn.Conv2d(64, 256, 1, bias=False), nn.BatchNorm2d(256)
+        widen = nn.Sequential(nn.Conv2d(in_channels, 256, 1, bias=False), nn.BatchNorm2d(256))
+        self.downsample = nn.Identity() if in_channels == 256 else widen
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside = F.relu(self.bn1(self.conv1(x)))
+        inside = F.relu(self.bn2(self.conv2(inside)))
+        return F.relu(self.bn3(self.conv3(inside)) + self.downsample(x))
+
+
+class HRNetModule(nn.Module):
     """Residual blocks at each resolution, then exchange between the resolutions (Sun et al., CVPR 2019, Sec. 3).
 
     Args:
@@ -58,12 +83,12 @@ class HRModule(nn.Module):
         return fused
 
 
-class HRNet(nn.Module):
+class HRNetBackbone(nn.Module):
     """HRNet (Sun et al., CVPR 2019) as mmsegmentation has it, in inference: the same keys, the same features.
 
     Args:
         widths (Sequence[int]): Channels at strides 4, 8, 16 and 32.
-        modules (Sequence[int]): HRModules of the stages 2, 3 and 4, which work at the first two, three and four of these strides.
+        modules (Sequence[int]): HRNetModules of stages 2, 3 and 4, which work at the first two, three and four of these strides.
         blocks (int): Residual blocks at each resolution of a module, and of the first stage.
 
     Shape:
@@ -74,10 +99,10 @@ class HRNet(nn.Module):
         super().__init__()
         self.conv1, self.bn1, _ = conv(3, 64, stride=2)
         self.conv2, self.bn2, _ = conv(64, 64, stride=2)
-        self.layer1 = make_res_layer(Bottleneck, 64, 64, blocks)
+        self.layer1 = nn.Sequential(Bottleneck(64), *(Bottleneck(256) for _ in range(blocks - 1)))
         self.transition1 = nn.ModuleList([conv(256, widths[0]), nn.Sequential(conv(256, widths[1], stride=2))])
         self.stage2, self.stage3, self.stage4 = (
-            nn.Sequential(*(HRModule(widths[:stage], blocks) for _ in range(number)))
+            nn.Sequential(*(HRNetModule(widths[:stage], blocks) for _ in range(number)))
             for stage, number in enumerate(modules, start=2))
         self.transition2, self.transition3 = (self._transition(widths, stage) for stage in (2, 3))
 
@@ -95,7 +120,7 @@ class HRNet(nn.Module):
         return self.stage4([path(feature) for path, feature in zip(self.transition3, [*features, features[-1]])])
 
 
-class FCNHead(nn.Module):
+class HRNetHead(nn.Module):
     """mmsegmentation's FCN head of HRNet, in inference: all features at the finest resolution, and 1x1 convolutions.
 
     Args:
@@ -124,7 +149,7 @@ class HRNetKnowledgeBank(KnowledgeBank):
     It takes the weights of that network in mmsegmentation, and gives the same prior as the :class:`SemanticKnowledgeBank` of it.
 
     Args:
-        model (dict): ``num_classes``, and ``widths``, ``modules`` and ``blocks`` of :class:`HRNet` (defaults: HRNet-W18-small).
+        model (dict): ``num_classes``, and the arguments of :class:`HRNetBackbone`, by default those of HRNet-W18-small.
         checkpoint (str, optional): Path, URL or ``mmskf://...`` of the weights. Defaults to None: random weights.
         **options: See :class:`KnowledgeBank`. ``mean_std='model'`` is ImageNet's, which all of mmsegmentation's HRNets use.
 
@@ -140,7 +165,8 @@ class HRNetKnowledgeBank(KnowledgeBank):
     @staticmethod
     def _build(num_classes: int, widths: Sequence[int] = (18, 36, 72, 144), modules: Sequence[int] = (1, 3, 2),
                blocks: int = 2) -> nn.ModuleDict:
-        return nn.ModuleDict(dict(backbone=HRNet(widths, modules, blocks), decode_head=FCNHead(sum(widths), num_classes)))
+        backbone, head = HRNetBackbone(widths, modules, blocks), HRNetHead(sum(widths), num_classes)
+        return nn.ModuleDict(dict(backbone=backbone, decode_head=head))
 
     @property
     def segmentor(self) -> nn.Module:

@@ -35,6 +35,17 @@ def test_without_class_scores_the_head_is_not_computed(banks):
     assert all(torch.equal(one, other) for one, other in zip(prior.features, banks[0](image).features))
 
 
+@pytest.mark.parametrize('options', [dict(fuse_conv_bn=True), dict(bn='batch', mean_std=None), dict(channels_last=False)])
+def test_options_change_what_they_change_in_mmsegmentation_s(options):
+    config = 'mmseg::hrnet/fcn_hr18s_4xb4-80k_ade20k-512x512.py'
+    pair = (HRNetKnowledgeBank(dict(num_classes=11), WEIGHTS, **options).double(),
+            SemanticKnowledgeBank(config, dict(decode_head=dict(num_classes=11)), WEIGHTS, **options).double())
+    image = torch.rand(2, 3, 64, 96, dtype=torch.float64)
+    ours, theirs = (bank(image) for bank in pair)
+    for one, other in zip((*ours.features, ours.logits), (*theirs.features, theirs.logits)):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 def test_large_hrnet_has_mmsegmentation_s_keys():
     with torch.device('meta'):
         theirs = SemanticKnowledgeBank('mmseg::hrnet/fcn_hr48_4xb4-80k_pascal-context-59-480x480.py').network.state_dict()
