@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 COMPANIONS = dict(mmdet='mmdet>=3.3,<3.4', mmpretrain='mmpretrain>=1.2,<1.3')
 HEADS_OF_MMDET = ('MaskFormerHead', 'Mask2FormerHead')
 
+# mmsegmentation suggests other image sizes at every resize with aligned corners, which the authors of HRNet chose.
+warnings.filterwarnings('ignore', message='When align_corners=True, the output would more aligned', module=r'mmseg\.')
+
 
 def build_segmentor(config: str | None, changes: dict | None) -> 'BaseSegmentor':
     """Builds a segmentor without auxiliary heads and without anything that would initialize it.
