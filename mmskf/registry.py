@@ -7,9 +7,10 @@ one.
 from mmengine import registry as mmengine_registry
 
 
-def _child(name: str, location: str) -> mmengine_registry.Registry:
+def _child(name: str, *locations: str) -> mmengine_registry.Registry:
     parent = getattr(mmengine_registry, name)
-    return mmengine_registry.Registry(parent.name, parent=parent, scope='mmskf', locations=[f'mmskf.{location}'])
+    return mmengine_registry.Registry(
+        parent.name, parent=parent, scope='mmskf', locations=[f'mmskf.{location}' for location in locations])
 
 
 RUNNERS = _child('RUNNERS', 'engine')
@@ -21,9 +22,9 @@ OPTIMIZERS = _child('OPTIMIZERS', 'engine')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
 PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS', 'engine')
-DATASETS = _child('DATASETS', 'datasets')
+DATASETS = _child('DATASETS', 'datasets.enhancement_dataset', 'datasets.unpaired_dataset')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
-TRANSFORMS = _child('TRANSFORMS', 'datasets')
+TRANSFORMS = _child('TRANSFORMS', 'datasets.transforms')
 MODELS = _child('MODELS', 'models')
 MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'models')
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS', 'models')

@@ -2,6 +2,7 @@
 from importlib import import_module
 
 MODULES = ('datasets', 'engine', 'evaluation', 'models')
+LAZY_MODULES = ('mmskf.datasets.enhancement_dataset', 'mmskf.datasets.unpaired_dataset')  # which their package does not import
 
 
 def register_all_modules(init_default_scope: bool = True) -> None:
@@ -17,5 +18,7 @@ def register_all_modules(init_default_scope: bool = True) -> None:
     for package in ('mmskf', 'mmagic', 'mmseg'):
         for module in MODULES:
             import_module(f'{package}.{module}')
+    for module in LAZY_MODULES:
+        import_module(module)
     if init_default_scope:
         registry.init_default_scope('mmskf')

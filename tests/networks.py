@@ -265,9 +265,9 @@ NETWORKS = {
                     Reference('llflow_l_skf', TWO[1:], llflow, options=dict(se=dict(ALIGNED, bottleneck=192, expansion=1)))]),
     'nafnet': Network(
         dict(type='SEWrapper', net=dict(
-            type='mmagic.NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
+            type='NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
         (29_159_715, 29_658_751), dict(DEEP, modules=('decoders.1', 'decoders.2', 'decoders.3')),
-        dict(net=dict(type='mmagic.NAFNet', mid_channels=4, enc_blk_nums=4 * [1], dec_blk_nums=4 * [1])),
+        dict(net=dict(type='NAFNet', mid_channels=4, enc_blk_nums=4 * [1], dec_blk_nums=4 * [1])),
         config='nafnet_skf_lol'),
     'restormer': Network(
         dict(type='SEWrapper', net=dict(type='mmagic.Restormer', LayerNorm_type='BiasFree'), size_divisor=8),

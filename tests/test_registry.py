@@ -28,3 +28,4 @@ def test_register_all_modules():
     register_all_modules()
     assert DefaultScope.get_current_instance().scope_name == 'mmskf'
     assert 'BaseEditModel' in mmengine_registry.MODELS.children['mmagic']
+    assert {'EnhancementDataset', 'UnpairedDataset'} <= set(DATASETS.module_dict)

@@ -6,7 +6,7 @@ model = dict(type='SimpleEditor', generator=dict(type='Identity'))
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = None  # without weights there is nothing to train
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))

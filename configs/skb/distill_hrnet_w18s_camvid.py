@@ -9,7 +9,7 @@ train_pipeline = [
     dict(type='LoadImage', key='gt', same_size_as='img'),
     dict(type='RandomCrop', keys=['img', 'gt'], crop_size=160),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(
     batch_size=4,

@@ -5,6 +5,6 @@ train_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
     dict(type='mmagic.Resize', keys=['img', 'gt'], scale=(256, 256), interpolation='lanczos', backend='pillow'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(dataset=dict(data_prefix=_base_.lol.train.data_prefix, pipeline=train_pipeline))

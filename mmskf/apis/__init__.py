@@ -1,4 +1,5 @@
-from mmskf.utils.photos import VIDEO_EXTENSIONS, Result
+from mmskf.utils.image_folder import VIDEO_EXTENSIONS
+from mmskf.utils.photos import Result
 
 from .config import (
     config_root,

@@ -1,17 +1,12 @@
 """Metrics, named by their protocol."""
-from mmagic.evaluation import Evaluator
-
-from mmskf.registry import EVALUATOR
 from mmskf.utils.image import to_float_rgb, to_uint8
 
+from .evaluator import Evaluator
 from .gt_mean import CORRECTIONS, GTMean, gt_mean_gray, gt_mean_llflow
 from .image_metric import GREATER_IS_BETTER, LESS_IS_BETTER, NOT_MEASURED, ImageMetric, is_nan
 from .lpips import LPIPS
 from .niqe import NIQE
 from .psnr_ssim import PSNR, SSIM
-
-# mmagic's loops build a plain list of metrics as type 'Evaluator', which has to be mmagic's here, not mmengine's.
-EVALUATOR.register_module(module=Evaluator)
 
 __all__ = [
     'CORRECTIONS',
@@ -22,6 +17,7 @@ __all__ = [
     'NOT_MEASURED',
     'PSNR',
     'SSIM',
+    'Evaluator',
     'GTMean',
     'ImageMetric',
     'gt_mean_gray',

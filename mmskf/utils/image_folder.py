@@ -11,6 +11,8 @@ NOT_DECODED = ('BUFR', 'EPS', 'FPX', 'GRIB', 'HDF5', 'MIC', 'MPEG', 'WMF')
 HEIF_EXTENSIONS = ('.heic', '.heif', '.hif')
 RAW_EXTENSIONS = ('.3fr', '.arw', '.cr2', '.cr3', '.crw', '.dcr', '.dng', '.erf', '.kdc', '.mef', '.mos', '.mrw', '.nef',
                   '.nrw', '.orf', '.pef', '.raf', '.raw', '.rw2', '.rwl', '.sr2', '.srf', '.srw', '.x3f')
+#: Extensions of the files that count as videos.
+VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
 RAW_ADVICE = ('a raw file of a camera, which has to be developed first: open it in darktable, RawTherapee or the camera maker\'s '
               'program, and save it as TIFF or JPEG')
 NAMES_SHOWN = 5
@@ -83,11 +85,14 @@ def shortened(names: Sequence[str | Path]) -> str:
 
 def describe_skipped(skipped: Sequence[str | Path]) -> str:
     """A message about the skipped files of a folder; empty if there are none."""
-    raw = [path for path in skipped if os.path.splitext(path)[1].lower() in RAW_EXTENSIONS]
-    others = [path for path in skipped if path not in raw]
+    raw, videos = ([path for path in skipped if os.path.splitext(path)[1].lower() in endings]
+                   for endings in (RAW_EXTENSIONS, VIDEO_EXTENSIONS))
+    others = [path for path in skipped if path not in raw and path not in videos]
     parts = []
     if others:
         parts.append(f'Skipped (hidden, not an image, or a link to a folder): {shortened(others)}')
+    if videos:
+        parts.append(f'Skipped: {shortened(videos)}; a video is enhanced only if its file itself is named')
     if raw:
         parts.append(f'Skipped: {shortened(raw)}; that is {RAW_ADVICE}')
     return '. '.join(parts)

@@ -24,10 +24,8 @@ from .image_file import (
     result_name,
     write_photo,
 )
-from .image_folder import Originals, describe_skipped, list_images, printable
+from .image_folder import VIDEO_EXTENSIONS, Originals, describe_skipped, list_images, printable
 
-#: Extensions of the files that count as videos.
-VIDEO_EXTENSIONS = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mts', '.m2ts', '.3gp', '.mpg', '.mpeg', '.wmv', '.flv')
 COMMON_FORMATS = 'JPEG, PNG, TIFF, WebP, AVIF...'
 
 

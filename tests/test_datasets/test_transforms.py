@@ -1,12 +1,13 @@
 import cv2
 import numpy as np
 import pytest
-from mmagic.datasets.transforms import PackInputs
+import torch
+from mmagic.datasets import transforms
 from mmengine.dataset import DefaultSampler
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mmskf.datasets import EnhancementDataset, LoadImage, RandomCrop, StretchRange
+from mmskf.datasets import EnhancementDataset, LoadImage, PackInputs, RandomCrop, StretchRange
 
 
 @pytest.fixture
@@ -187,3 +188,35 @@ def test_stretching_twice_changes_nothing_and_black_stays_black(rgb):
     once = StretchRange(['img'])(dict(img=rgb // 3 + 9))['img']
     assert np.array_equal(StretchRange(['img'])(dict(img=once))['img'], once)
     assert not StretchRange(['img'])(dict(img=np.full((4, 4, 3), 7, np.uint8)))['img'].any()
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.float32])
+def test_packs_what_mmagic_packs(rgb, kind):
+    """The same tensors and metadata, of the same types; mmagic's also keeps paths and sizes of what mmskf has not."""
+    results = dict(
+        img=rgb.astype(kind), gt=rgb[..., ::-1], mask=rgb[..., 0], key='a', img_path='low/a.png', gt_path='high/a.png',
+        ori_img_shape=rgb.shape, ori_gt_shape=rgb.shape, img_channel_order='rgb', gt_channel_order='rgb', img_color_type='color',
+        gt_color_type='color', sample_idx=3, scale=2)
+    ours = PackInputs(meta_keys='key', data_keys=['mask'])(dict(results))
+    theirs = transforms.PackInputs(keys=['img'], meta_keys=['key'], data_keys=['mask'])(dict(results))
+    assert torch.equal(ours['inputs'], theirs['inputs']) and ours['inputs'].dtype == theirs['inputs'].dtype
+    assert ours['inputs'].is_contiguous()
+    ours, theirs = ours['data_samples'], theirs['data_samples']
+    assert ours.metainfo == theirs.metainfo
+    assert set(ours.keys()) == set(theirs.keys()) == {'gt_img', 'mask'}
+    assert torch.equal(ours.gt_img, theirs.gt_img) and torch.equal(ours.mask, theirs.mask)
+
+
+def test_crops_where_mmagic_crops(rgb):
+    """The same random numbers: a seed gives the training that it gave with mmagic's step."""
+    for seed in range(5):
+        squares = []
+        for step in (RandomCrop(['img', 'gt'], 10), transforms.FixedCrop(['img', 'gt'], (10, 10))):
+            np.random.seed(seed)
+            squares.append(step(dict(img=rgb, gt=rgb[::-1], img_path='a')))
+        assert all(np.array_equal(squares[0][key], squares[1][key]) for key in ('img', 'gt', 'img_crop_bbox', 'gt_crop_bbox'))
+
+
+def test_crop_of_a_pair_of_unequal_sizes(rgb):
+    with pytest.raises(ValueError, match='The images img and gt of low/a.png differ in size: 16x12 and 15x12'):
+        RandomCrop(['img', 'gt'], 10)(dict(img=rgb, gt=rgb[:, 1:], img_path='low/a.png'))

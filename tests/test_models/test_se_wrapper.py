@@ -333,7 +333,7 @@ def test_a_package_that_is_not_installed():
         SEWrapper(dict(type='nowhere_to_be.Unet'))
 
 
-@pytest.mark.parametrize('name, close', [('NAFnet', 'mmagic.NAFNet'), ('mmagic.NAFnet', 'mmagic.NAFNet'),
+@pytest.mark.parametrize('name, close', [('NAFnet', 'NAFNet'), ('mmagic.NAFnet', 'mmagic.NAFNet'),
                                          ('mmagic.nothing.NAFNet', 'mmagic.NAFNet'), ('torch.nn.Cov2d', 'torch.nn.Conv2d')])
 def test_a_network_that_does_not_exist(name, close):
     with pytest.raises(KeyError, match=rf'net.type names {name}, which is neither .* Did you mean .*{close}\b'):

@@ -24,7 +24,8 @@ def test_endings_are_those_that_pillow_decodes():
 
 @pytest.fixture
 def tree(tmp_path):
-    for name in ('b.png', 'A.JPG', 'x/c.webp', 'x/y/d.tif', '.hidden/e.png', '._b.png', 'notes.txt', 'p.dng', 'out/b.png'):
+    for name in ('b.png', 'A.JPG', 'x/c.webp', 'x/y/d.tif', '.hidden/e.png', '._b.png', 'notes.txt', 'p.dng', 'v.MP4',
+                 'out/b.png'):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'')
@@ -40,16 +41,17 @@ def names(paths, folder):
 def test_folder_with_all_below(tree):
     images, skipped = list_images(tree, leave_out=tree / 'out')
     assert names(images, tree) == ['A.JPG', 'b.png', 'x/c.webp', 'x/y/d.tif']
-    assert sorted(names(skipped, tree)) == ['._b.png', '.hidden', 'notes.txt', 'p.dng', 'pipe.png', 'x/loop']
+    assert sorted(names(skipped, tree)) == ['._b.png', '.hidden', 'notes.txt', 'p.dng', 'pipe.png', 'v.MP4', 'x/loop']
     text = describe_skipped(skipped)
     assert 'notes.txt' in text and 'p.dng; that is a raw file of a camera' in text
+    assert 'v.MP4; a video is enhanced only if its file itself is named' in text
     assert describe_skipped([]) == ''
 
 
 def test_folder_alone(tree):
     images, skipped = list_images(tree, recursive=False)
     assert names(images, tree) == ['A.JPG', 'b.png']
-    assert sorted(names(skipped, tree)) == ['._b.png', 'notes.txt', 'p.dng', 'pipe.png']
+    assert sorted(names(skipped, tree)) == ['._b.png', 'notes.txt', 'p.dng', 'pipe.png', 'v.MP4']
 
 
 @pytest.mark.parametrize('link', ['same', 'symlink', 'hardlink', 'folder', 'relative'])

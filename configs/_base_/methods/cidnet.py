@@ -20,12 +20,12 @@ train_pipeline = [
     dict(type='RandomCrop', keys=['img', 'gt'], crop_size=256),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))

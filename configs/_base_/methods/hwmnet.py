@@ -3,7 +3,7 @@ _base_ = ['../default_runtime.py', '../datasets.py']
 model = dict(
     type='SKFEditor',
     generator=dict(type='HWMNet'),
-    recon_loss=dict(type='mmagic.CharbonnierLoss', eps=1e-6))
+    recon_loss=dict(type='CharbonnierLoss', eps=1e-6))
 # The parts that turn it into HWMNet-SKF.
 skf = dict(
     generator=dict(se=dict(type='SEModule', sources=(2, 1, 0), ffn='dual', expansion=1)),
@@ -19,12 +19,12 @@ train_pipeline = [
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='mmagic.RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(batch_size=2, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))

@@ -6,8 +6,8 @@ model = dict(
     generator=dict(
         type='SEWrapper',
         net=dict(
-            type='mmagic.NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
-    recon_loss=dict(type='mmagic.PSNRLoss'))
+            type='NAFNet', mid_channels=32, enc_blk_nums=[2, 2, 4, 8], middle_blk_num=12, dec_blk_nums=[2, 2, 2, 2])),
+    recon_loss=dict(type='PSNRLoss'))
 # The parts that turn it into NAFNet-SKF: SE modules after the decoder's stages at 1/4, 1/2 and 1/1.
 skf = dict(
     generator=dict(se=dict(type='SEModule', modules=('decoders.1', 'decoders.2', 'decoders.3'), sources=(2, 1, 0))),
@@ -24,12 +24,12 @@ train_pipeline = [
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='mmagic.RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))

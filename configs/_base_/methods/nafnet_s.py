@@ -6,8 +6,8 @@ model = dict(
     generator=dict(
         type='SEWrapper',
         net=dict(
-            type='mmagic.NAFNet', mid_channels=16, enc_blk_nums=[1, 1, 1, 2], middle_blk_num=1, dec_blk_nums=[1, 1, 1, 1])),
-    recon_loss=dict(type='mmagic.L1Loss'))
+            type='NAFNet', mid_channels=16, enc_blk_nums=[1, 1, 1, 2], middle_blk_num=1, dec_blk_nums=[1, 1, 1, 1])),
+    recon_loss=dict(type='L1Loss'))
 # The parts that turn it into NAFNet-S-SKF: SE modules after the decoder's stages at 1/8, 1/4 and 1/2; at 1/1 one would cost more
 # than the rest of this network.
 skf = dict(
@@ -21,12 +21,12 @@ train_pipeline = [
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='mmagic.RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 # LOL at 256x256, whose noise is averaged down; full-size pairs with sensor noise; pairs synthesized from ordinary photos.
 train_dataloader = dict(

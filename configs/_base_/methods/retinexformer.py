@@ -3,7 +3,7 @@ _base_ = ['../default_runtime.py', '../datasets.py']
 model = dict(
     type='SKFEditor',
     generator=dict(type='RetinexformerNet'),
-    recon_loss=dict(type='mmagic.L1Loss'),
+    recon_loss=dict(type='L1Loss'),
     data_preprocessor=dict(type='MixUpPreprocessor'))
 # The parts that turn it into Retinexformer-SKF.
 skf = dict(
@@ -21,12 +21,12 @@ train_pipeline = [
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='mmagic.RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))

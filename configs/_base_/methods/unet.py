@@ -8,7 +8,7 @@ model = dict(
         net=dict(type='segmentation_models_pytorch.Unet', encoder_name='resnet34', encoder_weights=None, classes=3),
         size_divisor=32,
         residual=True),
-    recon_loss=dict(type='mmagic.L1Loss'))
+    recon_loss=dict(type='L1Loss'))
 # The parts that turn it into U-Net-SKF: SE modules after the decoder's blocks at 1/4, 1/2 and 1/1.
 skf = dict(
     generator=dict(
@@ -27,12 +27,12 @@ train_pipeline = [
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='horizontal'),
     dict(type='mmagic.Flip', keys=['img', 'gt'], flip_ratio=0.5, direction='vertical'),
     dict(type='mmagic.RandomTransposeHW', keys=['img', 'gt'], transpose_ratio=0.5),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(batch_size=8, dataset=dict(**_base_.lol.train, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**_base_.lol.test, pipeline=test_pipeline))

@@ -13,12 +13,12 @@ skf = dict(
 train_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='mmagic.Resize', keys=['img'], scale=(256, 256), interpolation='lanczos', backend='pillow'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 test_pipeline = [
     dict(type='LoadImage', key='img'),
     dict(type='LoadImage', key='gt', same_size_as='img'),
-    dict(type='mmagic.PackInputs', meta_keys=['key']),
+    dict(type='PackInputs', meta_keys=['key']),
 ]
 train_dataloader = dict(
     batch_size=8,

@@ -8,6 +8,7 @@ from .kind import KinDEditor, KinDNet
 from .kindpp import KinDPlusPlusNet
 from .llflow import FlowOutputs, LLFlowEditor, LLFlowNet
 from .mirnet_v2 import MIRNetV2
+from .nafnet import NAFNet
 from .retinexformer import RetinexformerNet
 from .retinexnet import RetinexNet
 from .simple import CLAHE, LIME, GammaCorrection, Identity, SimpleEditor
@@ -22,6 +23,6 @@ KinD, KinDPlusPlus, LLFlow = KinDNet, KinDPlusPlusNet, LLFlowEditor
 __all__ = [
     'CLAHE', 'LIME', 'CIDNet', 'DRBNNet', 'EnhancementEditor', 'EnlightenGANEditor', 'EnlightenGANNet', 'FlowOutputs',
     'GammaCorrection', 'HWMNet', 'ISSREditor', 'ISSRNet', 'Identity', 'KinD', 'KinDEditor', 'KinDNet', 'KinDPlusPlus',
-    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'MIRNetV2', 'RetinexNet', 'RetinexformerNet', 'SKFEditor', 'SNRNet',
-    'SimpleEditor', 'StagedEditor', 'ZeroDCENet'
+    'KinDPlusPlusNet', 'LLFlow', 'LLFlowEditor', 'LLFlowNet', 'MIRNetV2', 'NAFNet', 'RetinexNet', 'RetinexformerNet', 'SKFEditor',
+    'SNRNet', 'SimpleEditor', 'StagedEditor', 'ZeroDCENet'
 ]

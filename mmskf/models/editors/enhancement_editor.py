@@ -1,14 +1,14 @@
 from typing import Any
 
 import torch
-from mmagic.models.base_models import BaseEditModel
-from mmagic.structures import DataSample
+from mmengine.model import BaseModel
 from mmengine.runner.checkpoint import get_state_dict
 from torch import Tensor
 
 from mmskf.models.enhancement_net import EnhancementNet
 from mmskf.models.whole_image import enhance_in_tiles
-from mmskf.structures import Prior
+from mmskf.registry import MODELS
+from mmskf.structures import DataSample, Prior
 from mmskf.utils.image import from_mmagic
 
 Outputs = Tensor | tuple[Tensor, ...]
@@ -52,17 +52,21 @@ def check_finite(images: Tensor, data_samples: DataSample | None) -> None:
                              '(omit --amp)')
 
 
-class EnhancementEditor(BaseEditModel):
-    """The base editor around an :class:`EnhancementNet`, with or without semantics: mmagic's editor for images of any size.
+class EnhancementEditor(BaseModel):
+    """The base editor around an :class:`EnhancementNet`, with or without semantics, for images of any size.
 
-    A subclass may override :meth:`generate` (how the generator is called) and :meth:`test_prior` (which prior it gets).
+    Loops, metrics, hooks and visualizers of mmagic get from it what they get from mmagic's own editors: data samples with
+    ``input``, ``gt_img`` and ``output.pred_img``, BGR in 0..255.
+
+    A subclass may override :meth:`forward_train`, :meth:`generate` (how the generator is called) and :meth:`test_prior` (which
+    prior it gets).
 
     Args:
         generator (dict): Config of the enhancement network, an :class:`EnhancementNet`.
-        recon_loss (dict): Config of its loss.
+        recon_loss (dict, optional): Config of its loss. Defaults to None, for methods that are not trained.
         data_preprocessor (dict, optional): Config of an :class:`EnhancementPreprocessor`. Defaults to None: 8-bit images are
             scaled to [0, 1].
-        train_cfg (dict, optional): As in ``BaseEditModel``; unused.
+        train_cfg (dict, optional): Unused; mmagic's editors have it.
         test_cfg (dict, optional): ``tta=True`` averages the image over its four flips; ``max_pixels=N`` enhances larger images
             in tiles; a subclass lists further options in ``test_options``. Defaults to None.
         init_cfg (dict, optional): As in :class:`BaseModule`.
@@ -78,7 +82,7 @@ class EnhancementEditor(BaseEditModel):
 
     def __init__(self,
                  generator: dict,
-                 recon_loss: dict,
+                 recon_loss: dict | None = None,
                  data_preprocessor: dict | None = None,
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
@@ -87,13 +91,10 @@ class EnhancementEditor(BaseEditModel):
         if unknown:
             raise ValueError(f'model.test_cfg has {" and ".join(unknown)}, which {type(self).__name__} does not take: '
                              f'choose from {", ".join(self.test_options)}')
-        super().__init__(
-            generator=dict(generator, _scope_='mmskf'),
-            pixel_loss=dict(recon_loss, _scope_='mmskf'),
-            train_cfg=train_cfg,
-            test_cfg=test_cfg,
-            init_cfg=init_cfg,
-            data_preprocessor=data_preprocessor or DATA_PREPROCESSOR)
+        super().__init__(data_preprocessor or DATA_PREPROCESSOR, init_cfg)
+        self.train_cfg, self.test_cfg = train_cfg, test_cfg
+        self.generator = MODELS.build(dict(generator, _scope_='mmskf'))
+        self.pixel_loss: Any = MODELS.build(dict(recon_loss, _scope_='mmskf')) if recon_loss else None
         if not isinstance(self.generator, EnhancementNet):
             raise TypeError(f'model.generator is {generator["type"]}, which is not an EnhancementNet: derive it from '
                             'mmskf.models.EnhancementNet, or wrap it: generator=dict(type="SEWrapper", net=dict(type=...))')
@@ -103,29 +104,31 @@ class EnhancementEditor(BaseEditModel):
         self.test_uses_gt = self.generator.test_uses_gt
         self.max_pixels: int | None = (test_cfg or {}).get('max_pixels')
 
-    def val_step(self, data: dict) -> list[DataSample]:
-        """Predictions for a batch, as in mmagic; see :meth:`check_sizes`."""
-        self.check_sizes(data)
-        return super().val_step(data)
+    def forward(self, inputs: Tensor, data_samples: DataSample | None = None, mode: str = 'tensor', **kwargs: Any) -> Any:
+        """What mmengine's loops call, with the batch that the data preprocessor made.
 
-    def test_step(self, data: dict) -> list[DataSample]:
-        """Predictions for a batch, as in mmagic; see :meth:`check_sizes`."""
-        self.check_sizes(data)
-        return super().test_step(data)
-
-    @staticmethod
-    def check_sizes(data: dict) -> None:
-        """Rejects a batch of images of different sizes, which cannot be stacked.
+        Args:
+            inputs (Tensor): Low-light images (N, input_channels, H, W).
+            data_samples (DataSample, optional): Those of the batch. Defaults to None.
+            mode (str): 'tensor', 'predict' or 'loss': :meth:`forward_tensor`, :meth:`forward_inference` as a list of data
+                samples, or :meth:`forward_train`. Defaults to 'tensor'.
+            **kwargs: For these methods.
 
         Raises:
-            ValueError: If they differ; names the files.
+            ValueError: If the mode is unknown.
         """
-        images, samples = data['inputs'], data.get('data_samples') or []
-        if len({tuple(image.shape) for image in images}) > 1:
-            names = [sample.get('img_path', f'image {number}') for number, sample in enumerate(samples, 1)]
-            sizes = [f'{name} is {image.shape[-1]}x{image.shape[-2]}' for name, image in zip(names, images)]
-            raise ValueError(f'Images of several sizes (width x height) cannot be tested as one batch: {", ".join(sizes)}. Set '
-                             'batch_size=1 in val_dataloader and test_dataloader')
+        if mode == 'tensor':
+            return self.forward_tensor(inputs, data_samples, **kwargs)
+        if mode == 'predict':
+            predictions = self.forward_inference(inputs, data_samples, **kwargs)
+            return self.convert_to_datasample(predictions, data_samples or DataSample(), inputs)
+        if mode == 'loss':
+            return self.forward_train(inputs, data_samples or DataSample(), **kwargs)
+        raise ValueError(f"mode={mode!r}: choose 'tensor', 'predict' or 'loss'")
+
+    def forward_train(self, inputs: Tensor, data_samples: DataSample, **kwargs: Any) -> dict[str, Tensor]:
+        """The loss terms of a batch: name -> scalar. Here that of the enhanced images alone, as in mmagic's base editor."""
+        return dict(loss=self.pixel_loss(self.forward_tensor(inputs, data_samples, **kwargs), data_samples.gt_img))
 
     def generate(self, inputs: Tensor, prior: Prior, gt: Tensor | None = None, **maps: Tensor) -> Outputs:
         """Calls the generator.
@@ -178,7 +181,11 @@ class EnhancementEditor(BaseEditModel):
         return torch.stack(images).mean(dim=0)
 
     def forward_inference(self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any) -> DataSample:
-        """As in mmagic, but raises a FloatingPointError that names the image if the network's output is not finite."""
+        """The enhanced images as ``pred_img`` (N, 3, H, W), BGR in 0..255.
+
+        Raises:
+            FloatingPointError: If the network's output is not finite; names the image.
+        """
         images = self.forward_tensor(inputs, data_samples, **kwargs)
         check_finite(images, data_samples)
         return DataSample(pred_img=self.data_preprocessor.destruct(images, data_samples).cpu())
@@ -196,12 +203,16 @@ class EnhancementEditor(BaseEditModel):
         return from_mmagic(data_samples.gt_img)
 
     def convert_to_datasample(self, predictions: DataSample, data_samples: DataSample, inputs: Tensor) -> list[DataSample]:
-        """As in mmagic; outputs that used the ground truth carry a note for :class:`mmskf.evaluation.ImageMetric`."""
-        data_samples = super().convert_to_datasample(predictions, data_samples, inputs)
-        for sample in data_samples:
+        """The batch's data samples, with its ``input`` and the predictions as ``output``; outputs that used the ground truth
+        carry a note for :class:`mmskf.evaluation.ImageMetric`.
+        """
+        data_samples.set_field(self.data_preprocessor.destruct(inputs, data_samples), 'input')
+        samples = data_samples.split()
+        for sample, output in zip(samples, predictions.split()):
+            sample.output = output
             if self.test_uses_gt:
-                sample.output.set_metainfo(dict(note=self.gt_note))
-        return data_samples
+                output.set_metainfo(dict(note=self.gt_note))
+        return samples
 
     def state_dict(self, *args: Any, destination: Any = None, prefix: str = '', keep_vars: bool = False) -> dict:
         """The weights, under the same names with and without data-parallel wrappers around the parts."""

@@ -2,9 +2,9 @@ from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
+import skimage  # which imports its parts when they are used
 import torch
 from mmengine.model import xavier_init
-from skimage.restoration import denoise_nl_means
 from torch import Tensor, nn
 
 from mmskf.models.enhancement_net import EnhancementNet
@@ -24,7 +24,8 @@ def denoise_reflectance(reflectance: Tensor, sigma: float) -> Tensor:
     """
     images = reflectance.detach().float().cpu().numpy()
     # scikit-image recommends 0.8 times the noise level for its fast mode.
-    clean = [denoise_nl_means(image, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=0) for image in images]
+    clean = [skimage.restoration.denoise_nl_means(image, h=0.8 * sigma, sigma=sigma, fast_mode=True, channel_axis=0)
+             for image in images]
     return torch.from_numpy(np.stack(clean)).to(reflectance)
 
 

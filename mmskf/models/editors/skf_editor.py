@@ -1,7 +1,6 @@
 from typing import Any
 
 import torch
-from mmagic.structures import DataSample
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
@@ -9,7 +8,7 @@ from mmskf.models.losses import SALoss, SCHLoss
 from mmskf.models.se_modules import SEModuleList
 from mmskf.models.skb import KnowledgeBank
 from mmskf.registry import MODELS
-from mmskf.structures import Prior, SemanticPrior, take_prior
+from mmskf.structures import DataSample, Prior, SemanticPrior, take_prior
 
 from .enhancement_editor import EnhancementEditor, Outputs, full_size
 from .skf_checks import check_cacheable, check_parts, check_two_optimizers

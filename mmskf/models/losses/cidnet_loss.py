@@ -12,7 +12,6 @@ from mmskf.structures import HVIOutputs
 
 from .retinex_terms import WeightedTerms
 from .ssim_loss import ssim
-from .vgg import VGGFeatures
 
 
 def laplacian_residue(image: Tensor) -> Tensor:
@@ -62,6 +61,7 @@ class CIDNetLoss(WeightedTerms[HVIOutputs]):
                  ssim_weight: float = 0.5,
                  edge_weight: float = 50.,
                  perceptual_weight: float = 0.01):
+        from .vgg import VGGFeatures  # imports torchvision, which takes a second
         super().__init__()
         self.vgg = VGGFeatures('vgg19', self.layers, vgg_weights)
         self.hvi_weight = hvi_weight

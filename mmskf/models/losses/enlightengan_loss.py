@@ -11,7 +11,6 @@ from mmskf.registry import MODELS
 from mmskf.structures import WindowedOutputs
 
 from .sa_loss import temporarily
-from .vgg import VGGFeatures
 
 
 def contents(images: Tensor, windows: Tensor) -> Tensor:
@@ -110,6 +109,7 @@ class SelfFeatureLoss(nn.Module):
     """
 
     def __init__(self, weights: str | Path | None = None, form: str = 'torchvision'):
+        from .vgg import VGGFeatures  # imports torchvision, which takes a second
         super().__init__()
         self.vgg = VGGFeatures('vgg16', ['relu5_1'], weights, form, omit=['pool4'])
         self.missing: bool | None = None

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.ops import masks_to_boxes
-from torchvision.transforms import RandomCrop
 
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
@@ -256,6 +254,7 @@ class SALoss(nn.Module):
 
     def _candidates(self, labels: Tensor) -> list[Region]:
         """The largest class regions of all samples, without their boundaries; labels (N, H, W)."""
+        from torchvision.ops import masks_to_boxes  # whose import takes a second: only training needs it
         inside = inside_regions(labels, self.edge_width)
         regions = []
         for sample in range(len(labels)):
@@ -282,6 +281,7 @@ class SALoss(nn.Module):
 
     def _random_crop(self, images: Tensor, sample: int) -> Region:
         """A random crop of an image, of patch size or as large as the image allows; nothing is masked."""
+        from torchvision.transforms import RandomCrop
         size = [min(self.patch_size, side) for side in images.shape[-2:]]
         top, left, height, width = RandomCrop.get_params(images[sample], size)
         mask = torch.ones((1, height, width), dtype=torch.bool, device=images.device)

@@ -2,9 +2,9 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torchvision.models.convnext import LayerNorm2d
 
 from mmskf.models.checkpointing import run_block
+from mmskf.models.layer_norm import LayerNorm2d
 from mmskf.models.resize import resize_nearest
 from mmskf.models.whole_image import whole_image
 from mmskf.registry import MODELS

@@ -3,7 +3,6 @@
 Weights released by mmsegmentation need none of these options; weights released by the authors of HRNet (PASCAL-Context,
 59 classes) need all of them, see ``configs/skb/hrnet_w48_pascal_context_official.py``.
 """
-import warnings
 from typing import Any
 
 import torch
@@ -13,11 +12,6 @@ from mmseg.models.backbones.hrnet import HRModule as MMSegHRModule
 from mmseg.models.backbones.hrnet import HRNet as MMSegHRNet
 from mmseg.models.decode_heads import FCNHead as MMSegFCNHead
 from torch import Tensor, nn
-
-from mmskf.registry import MODELS
-
-# mmsegmentation suggests other image sizes at every resize with aligned corners, which the authors chose.
-warnings.filterwarnings('ignore', message='When align_corners=True, the output would more aligned', module=r'mmseg\.')
 
 
 class HRModule(MMSegHRModule):
@@ -56,7 +50,6 @@ class HRModule(MMSegHRModule):
         return fused
 
 
-@MODELS.register_module()
 class HRNet(MMSegHRNet):
     """mmsegmentation's HRNet, or with both options the HRNet authors' network; same keys, same parameters.
 
@@ -93,7 +86,6 @@ class HRNet(MMSegHRNet):
         return Sequential(*modules), in_channels
 
 
-@MODELS.register_module()
 class FCNHead(MMSegFCNHead):
     """mmsegmentation's FCN head, or with both options (and ``align_corners=True``) the head of the HRNet authors.
 

@@ -3,23 +3,27 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine import Config, DefaultScope
 from mmengine.hub import get_config
 from mmengine.model import revert_sync_batchnorm
-from mmseg.models.segmentors.base import BaseSegmentor
-from mmseg.models.utils import Upsample
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors.base import BaseSegmentor
 
 # Other OpenMMLab packages that parts of mmsegmentation import, and the requirement that pip installs them by.
 COMPANIONS = dict(mmdet='mmdet>=3.3,<3.4', mmpretrain='mmpretrain>=1.2,<1.3')
 HEADS_OF_MMDET = ('MaskFormerHead', 'Mask2FormerHead')
 
+# mmsegmentation suggests other image sizes at every resize with aligned corners, which the authors of HRNet chose.
+warnings.filterwarnings('ignore', message='When align_corners=True, the output would more aligned', module=r'mmseg\.')
 
-def build_segmentor(config: str | None, changes: dict | None) -> BaseSegmentor:
+
+def build_segmentor(config: str | None, changes: dict | None) -> 'BaseSegmentor':
     """Builds a segmentor without auxiliary heads and without anything that would initialize it.
 
     Args:
@@ -43,6 +47,7 @@ def build_segmentor(config: str | None, changes: dict | None) -> BaseSegmentor:
     if segmentor.out_channels == 1:
         raise ValueError(f'{name} has a single class score per pixel, from which no semantic map can be '
                          'made: set skb.model.decode_head.out_channels=2')
+    from mmseg.models.utils import Upsample  # mmsegmentation has just been imported, by its registry
     for module in segmentor.modules():
         module.init_cfg = None
         for name, child in module.named_children():

@@ -1,7 +1,6 @@
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor
 
 from mmskf.registry import MODELS
@@ -9,6 +8,9 @@ from mmskf.utils.image import swap_rgb
 
 from .knowledge_bank import KnowledgeBank, outputs_of
 from .segmentor import HEADS_OF_MMDET, build_segmentor
+
+if TYPE_CHECKING:
+    from mmseg.models.segmentors.base import BaseSegmentor
 
 
 @MODELS.register_module()
@@ -44,7 +46,7 @@ class SemanticKnowledgeBank(KnowledgeBank):
                              'set skb.mean_std=None to feed it the image in [0, 1]')
 
     @property
-    def segmentor(self) -> BaseSegmentor:
+    def segmentor(self) -> 'BaseSegmentor':
         """The segmentation network."""
         return self.network
 

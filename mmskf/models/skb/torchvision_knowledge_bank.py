@@ -2,7 +2,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import get_model, get_model_weights, list_models, segmentation
 
 from mmskf.registry import MODELS
 
@@ -29,6 +28,8 @@ class TorchvisionKnowledgeBank(KnowledgeBank):
     training_only = ('aux_classifier.', )
 
     def __init__(self, model: dict, checkpoint: str | None = None, **options: Any):
+        # Importing it takes a second, which only those who use it should wait.
+        from torchvision.models import get_model, get_model_weights, list_models, segmentation
         model = dict(model)
         name, known = model.pop('type', None), list_models(segmentation)
         if name not in known:

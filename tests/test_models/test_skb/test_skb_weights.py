@@ -18,7 +18,7 @@ WEIGHTS = Path(mmskf.__file__).parent / 'models/skb/weights/hrnet_w18s_camvid_f1
 @pytest.fixture(scope='module')
 def bank():
     cfg = Config.fromfile(ROOT / 'configs/skb/hrnet_w18s_camvid.py').skb
-    return MODELS.build({**cfg, 'type': 'mmskf.SemanticKnowledgeBank'})
+    return MODELS.build({**cfg, 'type': f'mmskf.{cfg.type}'})
 
 
 def test_file_is_plain_and_small():

@@ -1,7 +1,6 @@
 """How bright KinD makes its result, and how it fuses the result."""
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 EPS = 1e-4
 
@@ -34,6 +33,7 @@ def fuse_own_photo(image: Tensor, reflectance: Tensor, illumination: Tensor, enh
     Returns:
         Tensor: (N, 3, H, W).
     """
+    from torchvision.transforms.functional import gaussian_blur  # whose import takes a second
     gray = (reflectance * reflectance.new_tensor([0.2125, 0.7154, 0.0721]).view(3, 1, 1)).sum(dim=1, keepdim=True)
     # The authors blur with scikit-image: truncated at 4 sigma, with replicated borders.
     radius = 12

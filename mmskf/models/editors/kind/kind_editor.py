@@ -1,7 +1,7 @@
-from mmagic.structures import DataSample
 from torch import Tensor
 
 from mmskf.registry import MODELS
+from mmskf.structures import DataSample
 
 from ..staged_editor import StagedEditor
 
@@ -15,7 +15,7 @@ class KinDEditor(StagedEditor):
     """
 
     @classmethod
-    def ground_truth(cls, data_samples: DataSample) -> Tensor:
+    def ground_truth(cls, data_samples: DataSample | None) -> Tensor:
         """The ground truth of a test batch (N, 3, H, W), stretched."""
         gt = super().ground_truth(data_samples)
         low, high = gt.amin(dim=(1, 2, 3), keepdim=True), gt.amax(dim=(1, 2, 3), keepdim=True)

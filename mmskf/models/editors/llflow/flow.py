@@ -327,11 +327,8 @@ class ConditionalFlow(BaseModule):
     def forward(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         if self.training and not self._trained_before:
             self._trained_before = True
-            return self._first_encode(image, conds)
-        return self._encode(image, conds)
-
-    @torch.compiler.disable  # Each ActNorm, which may have to be initialized, would break the graph.
-    def _first_encode(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+            # Each ActNorm, which may have to be initialized, would break the graph.
+            return torch.compiler.disable(self._encode)(image, conds)
         return self._encode(image, conds)
 
     def _encode(self, image: Tensor, conds: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -339,7 +336,9 @@ class ConditionalFlow(BaseModule):
         for level, cond in zip(self.levels, reversed(conds)):
             z = F.pixel_unshuffle(z, 2)
             if self.reversible and torch.is_grad_enabled():
-                z, change = encode_reversibly([layer for step in level for layer in step.values()], z, cond)
+                # torch.compile does not trace a backward pass that differentiates. A decorator would always import the compiler.
+                encode = torch.compiler.disable(encode_reversibly)
+                z, change = encode([layer for step in level for layer in step.values()], z, cond)
                 logdet = logdet + change
                 continue
             for step in level:

@@ -1,12 +1,11 @@
 from typing import Any
 
 import torch
-from mmagic.structures import DataSample
 from mmengine import dist
 from torch import Tensor
 
 from mmskf.registry import MODELS
-from mmskf.structures import Prior, SemanticPrior
+from mmskf.structures import DataSample, Prior, SemanticPrior
 from mmskf.utils.exporting import is_exporting
 from mmskf.utils.image import log_image, to_mmagic
 

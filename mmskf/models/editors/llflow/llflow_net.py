@@ -3,7 +3,6 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmagic.models.editors.esrgan.rrdb_net import RRDB
 from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
@@ -46,6 +45,7 @@ class ConditionEncoder(BaseModule):
     """
 
     def __init__(self, width: int, num_blocks: int, kept_blocks: Sequence[int], with_cp: bool = False):
+        from mmagic.models.editors.esrgan.rrdb_net import RRDB  # imports all of mmagic's models, which takes seconds
         super().__init__()
         self.with_cp = with_cp
         self.kept_blocks = tuple(kept_blocks)

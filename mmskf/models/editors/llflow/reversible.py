@@ -13,7 +13,6 @@ MAX_DRIFT = 1e-4
 MAX_DRIFT_AUTOCAST = 1e-2  # Where networks round to half precision, errors of this size change its gradients less than it does.
 
 
-@torch.compiler.disable  # torch.compile does not trace a backward pass that differentiates.
 def encode_reversibly(layers: Sequence['InvertibleLayer'], z: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:
     """Runs a chain of layers, like ``z, logdet = layer(z, cond)`` one after the other.
 

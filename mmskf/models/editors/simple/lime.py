@@ -1,8 +1,6 @@
 import numpy as np
+import scipy  # which imports its parts when they are used
 import torch
-from scipy import ndimage, sparse
-from scipy.fft import irfft2, rfft2
-from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from mmskf.models.enhancement_net import EnhancementNet
@@ -49,7 +47,7 @@ def strategy_weights(difference: np.ndarray, strategy: int, sigma: float, window
 
     def blur(image: np.ndarray) -> np.ndarray:
         for axis in (0, 1):
-            image = ndimage.correlate1d(image, gaussian, axis=axis, mode='constant')
+            image = scipy.ndimage.correlate1d(image, gaussian, axis=axis, mode='constant')
         return image
 
     return blur(np.ones_like(difference)) / (np.abs(blur(difference)) + eps)
@@ -75,11 +73,11 @@ def solve_sped_up(t0: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nd
     right, left = across.copy(), across.copy()
     right[:, 0] = left[:, -1] = 0
     neighbors = sum(
-        sparse.dia_array((-np.stack(weights).reshape(2, -1), (distance, -distance)), shape=(t0.size, t0.size)).tocsc()
+        scipy.sparse.dia_array((-np.stack(weights).reshape(2, -1), (distance, -distance)), shape=(t0.size, t0.size)).tocsc()
         for weights, distance in (((right, left), 1), ((down, down), width)))
-    matrix = neighbors + sparse.diags_array(1 - neighbors.sum(axis=1), format='csc')
+    matrix = neighbors + scipy.sparse.diags_array(1 - neighbors.sum(axis=1), format='csc')
     # The matrix is diagonally dominant, so no pivoting is needed: 30 times faster.
-    factors = splu(matrix, permc_spec='MMD_AT_PLUS_A', diag_pivot_thresh=0, options=dict(SymmetricMode=True))
+    factors = scipy.sparse.linalg.splu(matrix, permc_spec='MMD_AT_PLUS_A', diag_pivot_thresh=0, options=dict(SymmetricMode=True))
     return factors.solve(t0.ravel()).reshape(height, width)
 
 
@@ -105,7 +103,7 @@ def solve_exact(t0: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndar
     for _ in range(ROUNDS):
         target_h, target_v = g - z / mu
         transposed = np.roll(target_h, 1, axis=1) - target_h + np.roll(target_v, 1, axis=0) - target_v
-        t = irfft2(rfft2(2 * t0 + mu * transposed) / (2 + mu * frequencies), s=t0.shape)
+        t = scipy.fft.irfft2(scipy.fft.rfft2(2 * t0 + mu * transposed) / (2 + mu * frequencies), s=t0.shape)
         differences = np.stack(cyclic_differences(t))
         shifted = differences + z / mu
         g = np.sign(shifted) * np.maximum(np.abs(shifted) - weights / mu, 0)

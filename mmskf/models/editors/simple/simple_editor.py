@@ -17,8 +17,7 @@ class SimpleEditor(EnhancementEditor):
     """
 
     def __init__(self, generator: dict, **kwargs: Any):
-        # mmagic builds a loss for every editor; this one is not used.
-        super().__init__(generator, recon_loss=dict(type='mmagic.L1Loss'), **kwargs)
+        super().__init__(generator, **kwargs)
         if next(self.generator.parameters(), None) is not None:
             raise ValueError(f'{type(self.generator).__name__} has weights: its editor is SKFEditor, not SimpleEditor')
 

@@ -1,7 +1,5 @@
 import torch
 import torch.nn.functional as F
-from mmagic.models.archs import ResidualBlockNoBN
-from mmagic.models.utils import make_layer
 from torch import Tensor, nn
 
 from mmskf.models.checkpointing import run_block
@@ -168,6 +166,8 @@ class SNRNet(EnhancementNet):
                  size_divisor: int = 16,
                  with_cp: bool = False,
                  init_cfg: dict | None = None):
+        from mmagic.models.archs import ResidualBlockNoBN  # imports all of mmagic's models, which takes seconds
+        from mmagic.models.utils import make_layer
         super().__init__(init_cfg)
         if size_divisor <= 0 or size_divisor % 4:
             raise ValueError(f'size_divisor of SNRNet is {size_divisor}, but the network halves the image twice: set it to '

@@ -1,0 +1,3 @@
+from .nafnet_net import NAFNet
+
+__all__ = ['NAFNet']
