@@ -1,7 +1,9 @@
 """Every enhancement network, as the shared tests want it: a new network is one entry of ``NETWORKS``."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
+import pytest
 import torch
 
 from mmskf.models.editors.enhancement_editor import pad_to_multiple
@@ -46,6 +48,7 @@ class Network:
         config (str, optional): Name of a config that trains it with SKF.
         references (Sequence[Reference]): Its golden sets.
         stopped (Sequence[str]): Weights through which the method lets only a part of the gradient pass.
+        package (str, optional): An optional package that it comes from.
     """
     generator: dict
     parameters: tuple[int, int]
@@ -54,6 +57,7 @@ class Network:
     config: str | None = None
     references: Sequence[Reference] = ()
     stopped: Sequence[str] = ()
+    package: str | None = None
 
     def build(self, se=True, widths=TINY_WIDTHS, **options):
         """The network in eval mode; SE modules by the network's own config, by another one, or without."""
@@ -280,5 +284,13 @@ NETWORKS = {
         (24_436_659, 24_573_419), dict(DEEP, modules=('decoder.blocks.2', 'decoder.blocks.3', 'decoder.blocks.4')),
         dict(net=dict(type='segmentation_models_pytorch.Unet', encoder_name='mobilenet_v2', encoder_weights=None,
                       decoder_channels=(16, 16, 8, 8, 8), classes=3)),
-        config='unet_skf_lol'),
+        config='unet_skf_lol', package='segmentation_models_pytorch'),
 }
+
+
+def with_each(names):
+    """Parametrizes a test by names of networks; it skips those of packages that are not installed."""
+    packages = {name: NETWORKS[name].package for name in names}
+    return pytest.mark.parametrize('name', [
+        pytest.param(name, marks=pytest.mark.skipif(bool(package and not find_spec(package)), reason=f'needs {package}'))
+        for name, package in packages.items()])

@@ -1,13 +1,11 @@
 """Trainings with cached priors."""
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
+from processes import train_by_two, use_cpu
 from test_staged_train_loop import CONFIG as STAGED_BASE
 from test_staged_train_loop import SKF as STAGED_SKF
 
@@ -124,11 +122,14 @@ def alike(one, other):
 
 @pytest.fixture(scope='module')
 def trained(train, tmp_path_factory):
-    """The work dir of a training with cached priors, in a folder of its own."""
-    return train(tmp_path_factory.mktemp('trained') / 'work')
+    """The work dir of a training with cached priors, in a folder of its own; on the CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_cpu(patch)
+        return train(tmp_path_factory.mktemp('trained') / 'work')
 
 
-def test_the_bank_sees_every_image_once(train, bank_calls, trained):
+def test_the_bank_sees_every_image_once(train, bank_calls, trained, monkeypatch):
+    use_cpu(monkeypatch)
     folder = trained.parent
     train(folder / 'again')  # reads what the first one has left
     assert bank_calls == [PADDED] * 2
@@ -147,7 +148,8 @@ def test_the_bank_sees_every_image_once(train, bank_calls, trained):
     assert bank_calls.count(WHOLE) == 1
 
 
-def test_resumed_and_with_workers_it_is_the_same_training(train, trained):
+def test_resumed_and_with_workers_it_is_the_same_training(train, trained, monkeypatch):
+    use_cpu(monkeypatch)
     folder = trained.parent
     train(folder / 'resumed', 'train_cfg.max_iters=2', 'train_dataloader.num_workers=1')
     train(folder / 'resumed', args=['--resume'])
@@ -167,15 +169,10 @@ def test_only_the_last_stage_reads_the_cache(train, tmp_path, bank_calls, config
 
 
 def test_two_processes(config, pairs, tmp_path):
-    env = dict(os.environ, PYTHONPATH=f'{config.parent}:{ROOT / "tests"}', PYTHON=sys.executable, MASTER_PORT='29553',
-               OMP_NUM_THREADS='1')
-    result = subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(config), '2', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'work'),
-         '--cfg-options', *hook(tmp_path / 'priors'), 'train_cfg.max_iters=2', 'train_dataloader.batch_size=1',
-         'train_dataloader.num_workers=1'],
-        env=env, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert '0 of 4 training images are there, 4 are computed now' in result.stdout + result.stderr
+    log = train_by_two(
+        config, pairs, tmp_path / 'work', '--cfg-options', *hook(tmp_path / 'priors'), 'train_cfg.max_iters=2',
+        'train_dataloader.batch_size=1', 'train_dataloader.num_workers=1', folders=[config.parent, ROOT / 'tests'])
+    assert '0 of 4 training images are there, 4 are computed now' in log
     assert len(list((tmp_path / 'priors').glob('*/*.safetensors'))) == 4
     assert len(weights(tmp_path / 'work', 2)) > 0
 

@@ -1,6 +1,3 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
+from processes import train_by_two
 from torch.utils.data import DataLoader
 
 from mmskf.apis import load_config
@@ -235,14 +233,10 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path, extra):
     (tmp_path / 'config.py').write_text(
         CONFIG + extra + "default_hooks['fingerprint'] = dict(type='Fingerprint')\n"
         "custom_imports['imports'].append('fingerprint')\n")
-    env = dict(os.environ, PYTHONPATH=f'{tmp_path}:{ROOT / "tests"}', PYTHON=sys.executable, MASTER_PORT='29537',
-               OMP_NUM_THREADS='1')
-    result = subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(tmp_path / 'config.py'), '2', '--data-root', str(pairs), '--work-dir',
-         str(tmp_path / 'work'), '--cfg-options', 'train_cfg.stages.0.iters=2', 'train_cfg.stages.1.iters=1',
-         'default_hooks.checkpoint.interval=9', 'val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'],
-        cwd=ROOT, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    train_by_two(
+        tmp_path / 'config.py', pairs, tmp_path / 'work', '--cfg-options', 'train_cfg.stages.0.iters=2',
+        'train_cfg.stages.1.iters=1', 'default_hooks.checkpoint.interval=9', 'val_cfg=None', 'val_dataloader=None',
+        'val_evaluator=None', folders=[tmp_path, ROOT / 'tests'])
     weights = {iteration: [torch.load(tmp_path / 'work' / f'{iteration}_{rank}.pth') for rank in (0, 1)]
                for iteration in (1, 2, 3)}
     for first, second in weights.values():

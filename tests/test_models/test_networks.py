@@ -6,7 +6,7 @@ import torch
 from golden import Golden
 from mmagic.structures import DataSample
 from mmengine.optim import build_optim_wrapper
-from networks import NETWORKS, WIDTHS, small_prior
+from networks import NETWORKS, WIDTHS, small_prior, with_each
 from tiny_segmentor import SEGMENTOR
 
 from mmskf.apis import load_config
@@ -16,8 +16,8 @@ from mmskf.models.editors.enhancement_editor import EnhancementEditor, full_size
 from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
-ALL = pytest.mark.parametrize('name', NETWORKS)
-WITH_SE = pytest.mark.parametrize('name', [name for name, network in NETWORKS.items() if network.se])
+ALL = with_each(NETWORKS)
+WITH_SE = with_each([name for name, network in NETWORKS.items() if network.se])
 REFERENCES = [(name, reference) for name, network in NETWORKS.items() for reference in network.references]
 SIZE = (32, 64)
 
@@ -214,7 +214,7 @@ def test_the_prior_is_read_in_place(name):
     assert all(torch.equal(feature, old) for feature, old in zip(prior.features, before))
 
 
-@pytest.mark.parametrize('name', [name for name, network in NETWORKS.items() if network.config])
+@with_each([name for name, network in NETWORKS.items() if network.config])
 @pytest.mark.filterwarnings('ignore:.*semantics are random')
 def test_two_iterations_of_its_config(name):
     """The method with SKF as its config has it, only small: all its losses are finite, and its weights move."""

@@ -9,7 +9,7 @@ from mmagic.structures import DataSample
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner.activation_checkpointing import turn_on_activation_checkpointing
-from networks import NETWORKS, TINY_WIDTHS, small_prior
+from networks import NETWORKS, TINY_WIDTHS, small_prior, with_each
 from tiny_segmentor import SEGMENTOR
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -22,7 +22,7 @@ from mmskf.registry import MODELS
 from mmskf.structures import SemanticPrior
 
 SE_WIDTHS = dict(nafnet=[16, 8, 4], restormer=[16, 8, 8], unet=[8, 8, 8])
-NAMES = pytest.mark.parametrize('name', SE_WIDTHS)
+NAMES = with_each(SE_WIDTHS)
 
 
 class Small(nn.Module):

@@ -1,9 +1,6 @@
 """LLFlow in miniature, trained by the command-line tools."""
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
+from processes import train_by_two, use_cpu
 from tiny_llflow import GENERATOR
 from tiny_segmentor import SEGMENTOR
 
@@ -68,6 +66,7 @@ def one_process(config, pairs, tool, tmp_path_factory):
     folder = tmp_path_factory.mktemp('one')
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(config.parent)
+        use_cpu(patch)
         tool('tools/train').main([str(config), '--data-root', str(pairs), '--work-dir', str(folder)])
     return folder
 
@@ -75,11 +74,8 @@ def one_process(config, pairs, tool, tmp_path_factory):
 @pytest.mark.parametrize('options', [[], SAVING], ids=['', 'saving memory'])
 def test_two_processes_have_the_losses_of_one_with_the_doubled_batch(config, pairs, one_process, tmp_path, options):
     """Through the tools: ActNorm's first statistics are those of all processes, and so is the draw of the mean."""
-    env = dict(os.environ, PYTHONPATH=str(config.parent), PYTHON=sys.executable, MASTER_PORT='29547', OMP_NUM_THREADS='1')
-    result = subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(config), '2', '--data-root', str(pairs), '--work-dir', str(tmp_path / 'two'),
-         '--cfg-options', 'train_dataloader.batch_size=2', *options], cwd=ROOT, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    train_by_two(config, pairs, tmp_path / 'two', '--cfg-options', 'train_dataloader.batch_size=2', *options,
+                 folders=[config.parent])
     one, first, second = (losses(path) for path in (one_process / 'losses', *(tmp_path / f'two/losses{i}' for i in (0, 1))))
     assert len(one) == 4 and first != second
     for expected, *halves in zip(one, first, second):

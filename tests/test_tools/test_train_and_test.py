@@ -3,7 +3,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
+from processes import train_by_two
 from tiny import evaluate
 
 from mmskf.apis import init_model, load_config
@@ -27,7 +27,6 @@ SMALL = [
 ]
 
 SKF = f"""
-import sys
 sys.path.insert(0, {str(ROOT / 'tests')!r})
 from tiny_segmentor import SEGMENTOR
 del sys
@@ -283,12 +282,8 @@ def test_two_processes_hold_the_same_weights(pairs, tmp_path, guidance, monkeypa
         f"_base_ = ['{ROOT / CONFIG}']\n{guidance}\n"
         "custom_imports = dict(imports=['fingerprint'])\n"
         "custom_hooks = _base_.custom_hooks + [dict(type='Fingerprint')]\n")
-    env = dict(os.environ, PYTHONPATH=str(tmp_path), PYTHON=sys.executable, MASTER_PORT='29533', OMP_NUM_THREADS='1')
-    result = subprocess.run(
-        ['bash', 'tools/dist_train.sh', str(tmp_path / 'config.py'), '2', '--data-root', str(pairs), '--work-dir',
-         str(tmp_path / 'work'), '--cfg-options', *SMALL, 'train_cfg.max_iters=2'],
-        cwd=ROOT, env=env, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+    train_by_two(tmp_path / 'config.py', pairs, tmp_path / 'work', '--cfg-options', *SMALL, 'train_cfg.max_iters=2',
+                 folders=[tmp_path])
     first, second = ((tmp_path / 'work' / f'rank{rank}').read_text() for rank in (0, 1))
     assert first == second and first.endswith(' of 2')
     # What two processes saved is read by one.
@@ -330,15 +325,11 @@ def test_a_network_is_not_tested_without_weights(tool, pairs, tmp_path):
 
 def test_two_processes_go_on_as_they_would_have(pairs, tmp_path):
     """With workers; from the checkpoint of iteration 2 both come to the weights that they had without the interruption."""
-    env = dict(os.environ, PYTHON=sys.executable, MASTER_PORT='29541', OMP_NUM_THREADS='1')
     for work_dir, resume in (('whole', []), ('resumed', ['--resume', str(tmp_path / 'whole' / 'iter_2.pth')])):
-        result = subprocess.run(
-            ['bash', 'tools/dist_train.sh', str(ROOT / CONFIG), '2', '--data-root', str(pairs), '--work-dir',
-             str(tmp_path / work_dir), *resume, '--cfg-options', *SMALL, 'train_cfg.max_iters=4',
-             'default_hooks.checkpoint.interval=2', 'train_dataloader.num_workers=1', 'val_cfg=None', 'val_dataloader=None',
-             'val_evaluator=None'],
-            cwd=ROOT, env=env, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
+        train_by_two(
+            ROOT / CONFIG, pairs, tmp_path / work_dir, *resume, '--cfg-options', *SMALL, 'train_cfg.max_iters=4',
+            'default_hooks.checkpoint.interval=2', 'train_dataloader.num_workers=1', 'val_cfg=None', 'val_dataloader=None',
+            'val_evaluator=None')
     whole, resumed = (weights_of(tmp_path / name, 4)['state_dict'] for name in ('whole', 'resumed'))
     assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
 

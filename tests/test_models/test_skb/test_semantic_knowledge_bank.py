@@ -67,7 +67,7 @@ def encode_decode(segmentor, x):
 def assert_equal(state_dict, expected):
     assert state_dict.keys() == expected.keys()
     for key, value in expected.items():
-        assert torch.equal(state_dict[key], value), key
+        assert torch.equal(state_dict[key].cpu(), value), key
 
 
 class Owner(BaseModel):

@@ -143,8 +143,8 @@ class RetinexNet(RetinexGenerator):
     def enhance(self, inputs: Tensor, prior: Prior, gt: Tensor | None) -> Relighting:
         """Testing; the ground truth is not used."""
         reflectance, illumination = self.decom(inputs)
-        outputs = self.relit(reflectance, illumination, prior)
-        return outputs._replace(image=self.denoised(outputs.reflectance) * outputs.illumination)
+        _, reflectance, illumination = self.relit(reflectance, illumination, prior)
+        return Relighting(self.denoised(reflectance) * illumination, reflectance, illumination)
 
     def train_relight(self, inputs: Tensor, gt: Tensor, prior: Prior) -> Relighting:
         """The second stage, guided by semantics."""
