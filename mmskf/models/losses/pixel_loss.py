@@ -43,7 +43,7 @@ class L1Loss(PixelLoss):
     """The absolute difference; see :class:`PixelLoss`."""
 
     def distance(self, pred: Tensor, target: Tensor) -> Tensor:
-        """|pred - target|."""
+        """The absolute value of the difference."""
         return F.l1_loss(pred, target, reduction='none')
 
 
