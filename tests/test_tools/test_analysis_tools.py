@@ -49,6 +49,13 @@ def test_get_flops(tool, capsys):
     assert entry['Metadata']['GMACs'] == round(4 * (96 * full + 24 * half + 6 * quarter) * 2500 / 1e9, 2)
 
 
+def test_get_flops_of_attention(tool):
+    query, key = torch.rand(1, 2, 5, 4), torch.rand(1, 2, 7, 4)
+    with tool('tools/analysis_tools/get_flops').flop_counter() as counter, torch.no_grad():
+        torch.nn.functional.scaled_dot_product_attention(query, key, key)
+    assert counter.get_total_flops() == 2 * 2 * 2 * 5 * 7 * 4  # 2 heads, 2 products, 2 operations in a multiply-add
+
+
 def test_analyze_logs(tool, tmp_path, capsys):
     main = tool('tools/analysis_tools/analyze_logs').main
     log = tmp_path / 'run' / '2026' / 'vis_data' / 'scalars.json'

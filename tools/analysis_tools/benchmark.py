@@ -33,11 +33,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from benchmark_sch import synchronize
+from get_flops import flop_counter
 from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
@@ -162,14 +162,6 @@ def watch(module, device):
         module.register_forward_pre_hook(enter)
         module.register_forward_hook(leave)
     return seconds
-
-
-def flop_counter():
-    """Counts the operations of a whole run: the hooks that tell modules apart fail in the backward pass of a reversible flow."""
-    counter = FlopCounterMode(display=False)
-    counter.mod_tracker = nullcontext()
-    counter.mod_tracker.parents = {'Global'}
-    return counter
 
 
 def measure(args, config, name, bf16):

@@ -2,13 +2,14 @@
 import argparse
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's mmskf, whichever is installed
 
 import torch
 from prettytable import PrettyTable
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from mmskf.apis import init_model, load_config
 from mmskf.models import KnowledgeBank, SEModule
@@ -26,6 +27,17 @@ def parse_args(args=None):
                         help='image size (default: 400x600)')
     add_cfg_options(parser)
     return parser.parse_args(args)
+
+
+def flop_counter():
+    """Counts the operations of a whole run, those of attention on a CPU included, which PyTorch leaves out."""
+    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    counter = FlopCounterMode(
+        display=False, custom_mapping={attention: lambda query, key, value, *args, **kwargs: sdpa_flop_count(query, key, value)})
+    # The hooks that tell modules apart fail in the backward pass of a reversible flow.
+    counter.mod_tracker = nullcontext()
+    counter.mod_tracker.parents = {'Global'}
+    return counter
 
 
 def count_parameters(model):
@@ -46,7 +58,7 @@ def count_operations(model, size):
     Operations inside an SE module or the knowledge bank are attributed to these, wherever they are called from.
     """
     counts, inside, counted = Counter({NETWORK: 0}), [NETWORK], 0
-    counter = FlopCounterMode(display=False)
+    counter = flop_counter()
 
     def book():
         nonlocal counted
