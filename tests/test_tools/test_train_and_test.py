@@ -27,6 +27,7 @@ SMALL = [
 ]
 
 SKF = f"""
+import sys
 sys.path.insert(0, {str(ROOT / 'tests')!r})
 from tiny_segmentor import SEGMENTOR
 del sys

@@ -80,7 +80,8 @@ def test_pixel_limit(photos, tmp_path):
 
 
 def test_models(tmp_path):
-    assert Studio(device='cpu').models == [DEFAULT_MODEL, 'clahe', 'gamma', 'identity', 'lime']
+    assert Studio(device='cpu').models == [
+        DEFAULT_MODEL, 'clahe', 'drbn_skf_lol256', 'gamma', 'identity', 'lime', 'llflow_s_skf_lol256']
     torch.save(dict(state_dict=init_model('drbn_lol').state_dict()), tmp_path / 'mine.pth')
     studio = Studio('drbn_lol', str(tmp_path / 'mine.pth'), device='cpu')
     assert studio.models[:2] == [studio.default, 'clahe'] and studio.default == 'drbn_lol (mine.pth)'
