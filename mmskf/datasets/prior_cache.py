@@ -99,10 +99,12 @@ class PriorCache:
                    for name, stride in self.strides.items())
 
     def has(self, key: str) -> bool:
-        """Whether there is an intact file of an image with all maps that are needed."""
+        """Whether there is an intact file of an image with all maps that are needed: it is read, and its checksum compared."""
         try:
             with safetensors.safe_open(self.path(key), framework='pt') as file:
-                return self.strides.keys() <= set(file.keys())
+                names = file.keys()
+                maps = {name: file.get_tensor(name) for name in names}
+                return self.strides.keys() <= maps.keys() and (file.metadata() or {}).get('sha256') == checksum(maps)
         except (OSError, safetensors.SafetensorError):  # there is none, or half a one
             return False
 
@@ -126,7 +128,7 @@ class PriorCache:
                 raise ValueError(f'The knowledge bank has values above {torch.finfo(torch.float16).max:g}, or NaN, in {name} of '
                                  'a training image, which the prior cache cannot store in float16: train without PriorCacheHook')
         with atomic_open(self.path(key)) as file:
-            file.write(save(small))
+            file.write(save(small, {'sha256': checksum(small)}))
 
     def read(self, key: str, view: View) -> SemanticPrior:
         """The part of a stored prior for a crop.
@@ -163,6 +165,14 @@ class PriorCache:
             weights.append(interpolation(torch.from_numpy(place - begin), end - begin))
         part = weights[0] @ stored[:, windows[0], windows[1]].float() @ weights[1].mT
         return (part.mT if view.transposed else part).to(torch.float16).contiguous()
+
+
+def checksum(maps: dict[str, Tensor]) -> str:
+    """The SHA-256 of maps."""
+    digest = hashlib.sha256()
+    for name in sorted(maps):
+        digest.update(maps[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def places_in(pixels: np.ndarray, stride: float, step: int) -> np.ndarray:

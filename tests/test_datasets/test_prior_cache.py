@@ -218,6 +218,11 @@ def test_files_that_are_not_whole(stored, image):
         with pytest.raises(OSError, match='lost the prior of a training image, or the image has changed'):
             cache.read('image', View.of_whole(*SIZE))
     cache.write('image', prior)
+    content = cache.path('image').read_bytes()
+    cache.path('image').write_bytes(content[:-10] + bytes(10))
+    assert not cache.has('image')  # its checksum is another
+    cache.write('image', prior)
+    assert cache.has('image')
     assert safetensors.torch.load_file(cache.path('image')).keys() == {'0', '1', '2', '3', 'logits'}
 
 
