@@ -1,5 +1,4 @@
 """What a process that enhances a photo imports: libraries that take seconds are for those who use them."""
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from processes import environment
 
 ROOT = Path(__file__).resolve().parents[1]
 # mmengine itself imports the outer shell of transformers, where it is installed, for one of its optimizers.
@@ -27,6 +27,6 @@ def test_enhancing_a_photo_imports_nothing_heavy(tmp_path, options):
     """The model that comes with mmskf, with its knowledge bank; and a method without weights."""
     Image.fromarray(np.full((20, 24, 3), 20, np.uint8)).save(tmp_path / 'dark.png')
     result = subprocess.run([sys.executable, '-c', CODE, ' '.join(HEAVY), *options], cwd=tmp_path, text=True,
-                            env=dict(os.environ, PYTHONPATH=str(ROOT)), capture_output=True)
+                            env=environment(ROOT), capture_output=True)
     assert (result.returncode, result.stderr) == (0, '')
     assert (tmp_path / 'bright/dark.png').is_file()

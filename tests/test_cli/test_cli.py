@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import environment
 
 import mmskf
 from mmskf.apis import SKFInferencer, init_model
@@ -217,10 +218,9 @@ def test_help_of_all_commands(capsys):
 def test_as_a_module(photos, tmp_path):
     """In a process of its own, with a name that begins with a dash."""
     (photos / 'a.png').rename(photos / '-a b.png')
-    root = os.path.dirname(os.path.dirname(mmskf.__file__))
     result = subprocess.run(
         [sys.executable, '-m', 'mmskf', 'enhance', '-o', str(tmp_path / 'out'), '--model', 'gamma', '--json', '--', '-a b.png'],
-        cwd=photos, env=dict(os.environ, PYTHONPATH=root), capture_output=True, text=True)
+        cwd=photos, env=environment(os.path.dirname(os.path.dirname(mmskf.__file__))), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)['enhanced'] == [{'input': '-a b.png', 'output': str(tmp_path / 'out' / '-a b.png')}]
 

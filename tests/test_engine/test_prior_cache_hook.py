@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from config_texts import SEGMENTOR, SMALL_DATA
 from mmengine.runner.checkpoint import CheckpointLoader
 from processes import train_by_two, use_cpu
 from test_staged_train_loop import CONFIG as STAGED_BASE
@@ -19,22 +20,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = f"""
 _base_ = '{ROOT}/configs/_base_/methods/drbn.py'
 custom_imports = dict(imports=['seeded_bank'])
-import sys
-sys.path.insert(0, {str(ROOT / 'tests')!r})
-from tiny_segmentor import SEGMENTOR
-del sys
+{SEGMENTOR}
 model = dict(
     generator=dict(channels=4, growth=2, se=_base_.skf.generator.se),
     skb=dict(type='SeededBank', model=SEGMENTOR),
     sch_loss=_base_.skf.sch_loss,
     sa_loss=dict(type='SALoss', patch_size=32, min_pixels=16, edge_width=1),
     discriminator=dict(type='ThinDiscriminator'))
-_base_.val_evaluator.metrics = [dict(type='PSNR')]
-test_evaluator = _base_.val_evaluator
-next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 32
-train_dataloader = dict(batch_size=2, num_workers=0, dataset=_base_.paired_folder.train)
-val_dataloader = dict(num_workers=0, dataset=_base_.paired_folder.test)
-test_dataloader = val_dataloader
+{SMALL_DATA}
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
 train_cfg = dict(max_iters=4, val_interval=4)
 default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))

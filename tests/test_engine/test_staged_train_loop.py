@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import tiny_staged  # noqa: F401
 import torch
+from config_texts import SEGMENTOR, SMALL_DATA
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -14,18 +15,10 @@ from mmskf.apis import load_config
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = f"""
 _base_ = '{ROOT}/configs/_base_/methods/retinexnet.py'
-import sys
-sys.path.insert(0, {str(ROOT / 'tests')!r})
-from tiny_segmentor import SEGMENTOR
-del sys
+{SEGMENTOR}
 custom_imports = dict(imports=['tiny_staged'])
 model = dict(generator=dict(type='TinyRetinexNet'))
-_base_.val_evaluator.metrics = [dict(type='PSNR')]
-test_evaluator = _base_.val_evaluator
-next(step for step in _base_.train_dataloader.dataset.pipeline if step.type == 'RandomCrop').crop_size = 32
-train_dataloader = dict(batch_size=2, num_workers=0, dataset=_base_.paired_folder.train)
-val_dataloader = dict(num_workers=0, dataset=_base_.paired_folder.test)
-test_dataloader = val_dataloader
+{SMALL_DATA}
 train_cfg = dict(
     type='StagedTrainLoop',
     stages=[

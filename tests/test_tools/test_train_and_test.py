@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from config_texts import SEGMENTOR
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from PIL import Image
@@ -26,11 +27,7 @@ SMALL = [
     'train_dataloader.batch_size=2', *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test'))
 ]
 
-SKF = f"""
-import sys
-sys.path.insert(0, {str(ROOT / 'tests')!r})
-from tiny_segmentor import SEGMENTOR
-del sys
+SKF = f"""{SEGMENTOR}
 model = dict(
     generator=dict(se=dict(type='SEModule', sources=(1, 0, 'logits'))),
     skb=dict(type='SemanticKnowledgeBank', model=SEGMENTOR),

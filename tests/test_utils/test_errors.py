@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from processes import environment
 
 from mmskf.utils import errors
 from mmskf.utils.errors import run_tool
@@ -79,7 +80,7 @@ def test_processes_that_gloo_connects_end_without_destructors(tmp_path, code):
         'run_tool(main)\n')
     for arguments, said in ([], 'ended\ndestructed\n'), (['gloo'], 'ended\n'):
         result = subprocess.run([sys.executable, script, *arguments], cwd=tmp_path, capture_output=True, text=True,
-                                env=dict(os.environ, PYTHONPATH=str(ROOT)))
+                                env=environment(ROOT))
         assert (result.returncode, result.stdout) == (code, said), result.stderr
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urljoin
 import numpy as np
 import pytest
 from PIL import Image
+from processes import environment
 
 import mmskf
 from mmskf.apis import DEFAULT_MODEL, SKFInferencer
@@ -156,8 +157,8 @@ def test_the_command(tmp_path):
     folder = tmp_path / 'temporary'
     folder.mkdir()
     Image.new('RGB', (5000, 5000), (9, 9, 9)).save(tmp_path / 'large.png')
-    environment = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(mmskf.__file__)), TMPDIR=str(folder))
-    process = subprocess.Popen([sys.executable, '-m', 'mmskf', 'web', '--port', '0', '--model', 'gamma'], env=environment,
+    env = environment(os.path.dirname(os.path.dirname(mmskf.__file__)), TMPDIR=str(folder))
+    process = subprocess.Popen([sys.executable, '-m', 'mmskf', 'web', '--port', '0', '--model', 'gamma'], env=env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()

@@ -205,8 +205,7 @@ class SKFEditor(EnhancementEditor):
         if any(side % self.size_divisor for side in lq.shape[-2:]):
             raise ValueError(f'The training crops are {lq.shape[-1]}x{lq.shape[-2]}, but this generator takes multiples of '
                              f'{self.size_divisor}: change crop_size of RandomCrop in the training pipeline')
-        logits = self.se_reads_logits or bool(self.guided and self.semantic_losses)
-        priors = Priors(self.skb, logits, cached, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
+        priors = Priors(self.skb, self.reads_logits, cached, lq=lq[:, :3], **({} if gt is None else dict(gt=gt)))
         outputs = self.generate(lq, self.se_prior(priors, self.se_input) if self.guided else None, gt)
         priors.images['pred'] = full_size(outputs)
         return outputs, priors.of(self.loss_input) if self.guided and self.semantic_losses else None
