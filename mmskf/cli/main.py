@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TextIO
 
 from mmskf.export import is_exported
+from mmskf.utils.allocator import keep_freed_memory
 from mmskf.utils.errors import INTERRUPTED, OF_CALL, OF_EXECUTION, WRONG_CALL, show_error
 from mmskf.utils.logs import logs_to_stderr
 from mmskf.version import __version__
@@ -52,6 +53,7 @@ def main(args: list[str] | None = None) -> int:
         int: Exit code: 0 if everything succeeded, 1 if some photos failed, 2 for a wrong call or nothing to do.
     """
     parsed = build_parser().parse_args(args)
+    keep_freed_memory()
     run: Callable[[argparse.Namespace], int] = parsed.run
     show_warning = warnings.showwarning
     exported = is_exported(getattr(parsed, 'model', None))  # it is run without MMEngine

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from .allocator import keep_freed_memory
+
 #: Exit codes: something failed on the way; there was nothing to do, or the call was wrong; Ctrl-C.
 FAILED, WRONG_CALL, INTERRUPTED = 1, 2, 130
 #: What messages to users are raised as, those that concern the call first, then those that concern its execution.
@@ -58,6 +60,7 @@ def run_tool(main: Callable[[], int | None]) -> NoReturn:
         main (callable): Returns the number of things that failed, or None.
     """
     program = Path(sys.argv[0]).name
+    keep_freed_memory()
     try:
         code = FAILED if main() else 0
     except SystemExit as end:
