@@ -77,6 +77,11 @@ def paired_layouts() -> dict[str, ConfigDict]:
     return {name: value for name, value in cfg.items() if {'train', 'test'} <= set(value)}
 
 
+def paired_kinds() -> dict[str, ConfigDict]:
+    """:func:`paired_layouts` by the names that the data set converters have for them: 'paired' is 'paired_folder'."""
+    return {name.removesuffix('_folder'): layout for name, layout in paired_layouts().items()}
+
+
 def list_models(pattern: str = '*') -> list[str]:
     """Names of the models in the index, for :func:`init_model`, such as 'drbn_lol'.
 
