@@ -77,6 +77,11 @@ def paired_layouts() -> dict[str, ConfigDict]:
     return {name: value for name, value in cfg.items() if {'train', 'test'} <= set(value)}
 
 
+def paired_kinds() -> dict[str, ConfigDict]:
+    """:func:`paired_layouts` by the names that the data set converters have for them: 'paired' is 'paired_folder'."""
+    return {name.removesuffix('_folder'): layout for name, layout in paired_layouts().items()}
+
+
 def list_models(pattern: str = '*') -> list[str]:
     """Names of the models in the index, for :func:`init_model`, such as 'drbn_lol'.
 
@@ -176,14 +181,31 @@ def datasets(cfg: Config) -> Iterator[ConfigDict]:
 
 
 def check_model(cfg: Config) -> None:
-    """Rejects configs that describe no model, such as those of knowledge banks or data sets.
+    """Rejects configs that describe no model, such as those of knowledge banks or data sets, or one that gets no data.
 
     Raises:
-        ValueError: If the config has no ``model``.
+        ValueError: If the config has no ``model``, or a data preprocessor of mmagic behind a pipeline of mmskf.
     """
     if not cfg.get('model'):
         raise ValueError(f'{cfg.filename or "The config"} has no field `model`, so it describes no model: choose one of '
                          f'{" or ".join(f"configs/{folder}" for folder in MODEL_FOLDERS)}, or inherit from one by _base_')
+    scope = cfg.get('default_scope', 'mmskf')
+    preprocessor = _scoped_type(cfg.model.get('data_preprocessor'), scope)
+    if preprocessor.startswith('mmagic.'):
+        for dataset in datasets(cfg):
+            *_, last = dataset.get('pipeline') or [None]
+            if _scoped_type(last, scope) == 'mmskf.PackInputs':
+                raise ValueError(f'model.data_preprocessor is {preprocessor}, which does not take the data samples that '
+                                 f'PackInputs of mmskf makes in the pipeline of {dataset.get("data_root")!r}: end every '
+                                 'pipeline with mmagic.PackInputs, or choose mmskf.EnhancementPreprocessor')
+
+
+def _scoped_type(node: Any, scope: str) -> str:
+    """The type of a config node with its scope, such as 'mmskf.PackInputs'; '' if it has no name."""
+    kind = node.get('type') if isinstance(node, dict) else None
+    if not isinstance(kind, str):
+        return ''
+    return kind if '.' in kind else f'{scope}.{kind}'
 
 
 def check_trainable(cfg: Config) -> None:

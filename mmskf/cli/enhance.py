@@ -158,8 +158,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'mmskf: {note}', file=sys.stderr)
     if all(source.error is not None for source in sources):
         # Checked before the model is built, which takes seconds.
-        for message in [*(str(source.error) for source in sources), 'There is nothing to enhance']:
-            print(f'mmskf: {message}', file=sys.stderr)
+        for source in sources:
+            print(f'mmskf: {source.error}', file=sys.stderr)
         if args.json:
             print(json.dumps(report(None, args.out, [], [(str(source.given), str(source.error)) for source in sources])))
         return 2

@@ -32,22 +32,21 @@ def facts_of_exported(path: str) -> dict[str, Any]:
 def facts(name: str) -> dict[str, Any]:
     """Facts about a model, by headings."""
     from mmskf.apis import find_config, init_model
-    from mmskf.apis.config import weights_of
+    from mmskf.apis.config import indexed, weights_of
     from mmskf.apis.inferencer import DEFAULT_BANK, build_bank
-    from mmskf.apis.model_card import index_entry
     from mmskf.models import EnhancementNet
     from mmskf.models.skb.class_names import class_names
 
     config = find_config(name)
-    indexed = index_entry(name)
+    entry = indexed(config)
     model = init_model(name)
     generator = cast(EnhancementNet, model.generator)
-    data = indexed['Metadata']
     found: dict[str, Any] = {'model': name, 'config': str(config)}
-    if 'Training Data' in data:  # else the model index does not have it
-        found.update({'method': data['Model'], 'trained on': data['Training Data'], 'weights': weights_of(indexed)})
-    if 'License' in data:
-        found['license'] = data['License']
+    if entry:
+        data = entry['Metadata']
+        found.update({'method': data['Model'], 'trained on': data['Training Data'], 'weights': weights_of(entry)})
+        if 'License' in data:
+            found['license'] = data['License']
     se = sum(weight.numel() for module in generator.se_modules for weight in module.parameters())
     found['parameters'] = sum(weight.numel() for weight in generator.parameters())
     if se:
@@ -58,7 +57,7 @@ def facts(name: str) -> dict[str, Any]:
     if bank is not None:
         found['knowledge bank'] = f'{bank.label}, {bank.checkpoint or "random weights"}'
     found['classes'] = class_names(build_bank(DEFAULT_BANK) if bank is None else bank)
-    for result in indexed['Results']:
+    for result in entry['Results'] if entry else ():
         scores = ', '.join(f'{metric} {score}' for metric, score in result['Metrics'].items())
         found[f'measured on {result["Dataset"]}'] = scores
     return found

@@ -63,7 +63,7 @@ class EnhancementDataset(BasicImageDataset):
                  img_suffix: Sequence[str] = IMG_EXTENSIONS,
                  **kwargs: Any) -> None:
         self.skipped: list[str] = []
-        self.exclude = tuple(exclude)
+        self.exclude = tuple(map(str, exclude))  # --cfg-options makes numbers of keys
         # A new dict for each data set: BasicImageDataset modifies the one it gets, even its own default.
         super().__init__(
             data_root=data_root,
@@ -84,8 +84,11 @@ class EnhancementDataset(BasicImageDataset):
         """
         sides = {side: self._find_images(side) for side in self.data_prefix}
         if missing := sorted(set(self.exclude) - {key for paths in sides.values() for key in paths}):
-            raise ValueError(f'exclude={self.exclude} of the data set {self.data_root}: no image has the key '
-                             f'{", ".join(missing)}')
+            kept = [key for key in self.exclude if key not in missing]
+            loaders = ('val_dataloader', 'test_dataloader') if self.test_mode else ('train_dataloader', )
+            raise ValueError(f'exclude={list(self.exclude)} of the data set {self.data_root}: no image has the key '
+                             f'{", ".join(missing)}. For a part of a data set that lacks it, set '
+                             f'{" and ".join(f"{loader}.dataset.exclude={kept}" for loader in loaders)}')
         samples = self.pair({side: {key: path for key, path in sorted(paths.items()) if key not in self.exclude}
                              for side, paths in sides.items()})
         expected = self._metainfo.get('num_images')

@@ -1,6 +1,7 @@
-"""What a process does when it is told to stop, or when one of its workers dies."""
+"""What a process does when it is told to stop, or when one of its workers fails or dies."""
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -8,8 +9,13 @@ from contextlib import contextmanager
 
 from torch.utils.data._utils import signal_handling
 
+from mmskf.utils.errors import OF_CALL, OF_EXECUTION, SPEAKERS, message_of
+
 #: Ctrl-C; what `kill` and batch systems send before they kill; what SLURM sends if asked to warn of preemption.
 SIGNALS = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
+# PyTorch's message about an error in a worker, which ends with its traceback: file and code of the last frame, and the text.
+OF_WORKER = re.compile(r'''Caught \w+ in DataLoader worker process \d+\.
+Original Traceback .*\n  File "([^"\n]+)", line \d+, in [^\n]+\n    ([^\n]*)(?:\n +[^\n]*)*\n[\w.]+: (.*)''', re.DOTALL)
 
 
 @contextmanager
@@ -53,6 +59,29 @@ def dead_workers_explained() -> Iterator[None]:
             'small). Training continues from its last checkpoint with --resume') from error
     if handler is not None:
         signal.signal(signal.SIGCHLD, handler)
+
+
+@contextmanager
+def worker_errors_shortened() -> Iterator[None]:
+    """Reduces an error in a data-loader worker to its text if that is a message to the user (:func:`is_for_user`), as it is
+    without workers.
+
+    PyTorch raises it again in this process, with the traceback in the worker as its text.
+
+    Raises:
+        OSError, ValueError...: Of the type that the worker raised.
+    """
+    try:
+        yield
+    except OF_CALL + OF_EXECUTION as error:
+        found = OF_WORKER.fullmatch(message_of(error))
+        if found is None:
+            raise
+        file, code, text = found.groups()
+        raised_by = next((name for name, module in sys.modules.items() if getattr(module, '__file__', None) == file), '')
+        if not isinstance(error, OSError) and not (code.startswith('raise ') and raised_by.partition('.')[0] in SPEAKERS):
+            raise
+        raise type(error)(text.strip()) from error
 
 
 def _dead_worker(error: BaseException) -> re.Match | None:

@@ -10,7 +10,7 @@ from mmskf.registry import RUNNERS
 from mmskf.weights import select_weights, training_state, weights_in
 
 from .compiling import compile_networks
-from .faults import dead_workers_explained, signals_restored
+from .faults import dead_workers_explained, signals_restored, worker_errors_shortened
 from .resume import newest_checkpoint
 from .work_dir_lock import locked
 
@@ -47,19 +47,20 @@ class Runner(BaseRunner):
             stack.enter_context(locked(self.work_dir, self.logger))
             stack.enter_context(signals_restored())
             stack.enter_context(dead_workers_explained())
+            stack.enter_context(worker_errors_shortened())
             self._choose_checkpoint()
             return super().train()
 
     def val(self) -> dict:
         """Validates."""
         self._maybe_compile('val_step')
-        with dead_workers_explained():
+        with dead_workers_explained(), worker_errors_shortened():
             return super().val()
 
     def test(self) -> dict:
         """Tests."""
         self._maybe_compile('test_step')
-        with dead_workers_explained():
+        with dead_workers_explained(), worker_errors_shortened():
             return super().test()
 
     def _maybe_compile(self, target: str) -> None:

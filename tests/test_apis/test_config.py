@@ -7,7 +7,7 @@ from mmengine.registry import FUNCTIONS
 from mmengine.runner import Runner
 
 from mmskf.apis import find_config, list_models, load_config, train_dataloader, use_amp
-from mmskf.apis.config import _fields_of_runner, datasets, optim_wrappers
+from mmskf.apis.config import _fields_of_runner, check_model, datasets, optim_wrappers
 from mmskf.engine.loops import stage_dataloader
 from mmskf.registry import DATA_SAMPLERS, HOOKS
 
@@ -189,6 +189,20 @@ def test_options_of_a_data_loader(pairs, options, sizes):
                                          **{f'train_dataloader.{name}': value for name, value in options.items()}}, str(pairs))
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
     assert [len(batch['inputs']) for batch in loader] == sizes
+
+
+def test_a_data_preprocessor_that_does_not_take_what_the_pipeline_makes():
+    cfg = load_config('drbn_lol')
+    check_model(cfg)
+    cfg.model.data_preprocessor = dict(type='EnhancementPreprocessor')
+    check_model(cfg)
+    cfg.model.data_preprocessor = dict(type='mmagic.DataPreprocessor')
+    with pytest.raises(ValueError, match="is mmagic.DataPreprocessor, .* PackInputs of mmskf makes in the pipeline of 'data/LOL'"
+                                         ': end every pipeline with mmagic.PackInputs, or choose mmskf.EnhancementPreprocessor'):
+        check_model(cfg)
+    for dataset in datasets(cfg):
+        dataset.pipeline[-1].type = 'mmagic.PackInputs'
+    check_model(cfg)
 
 
 @pytest.mark.parametrize('capability, fast', [('AVX512', True), ('AVX2', False)])

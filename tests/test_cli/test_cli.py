@@ -146,11 +146,15 @@ def test_nothing_to_do(capsys, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'raw').mkdir()
     (tmp_path / 'raw' / 'photo.NEF').touch()
-    inputs = [tmp_path / 'nowhere.jpg', tmp_path / 'empty', tmp_path / '*.gif', tmp_path / 'raw']
+    (tmp_path / 'video').mkdir()
+    (tmp_path / 'video' / 'night.mp4').touch()
+    inputs = [tmp_path / name for name in ('nowhere.jpg', 'empty', '*.gif', 'raw', 'video')]
     code, out, err = run(capsys, 'enhance', *inputs, '-o', tmp_path / 'out')
     assert code == 2 and not out and not (tmp_path / 'out').exists()
-    assert all(text in err for text in ('no file or folder', 'contains no image', 'No file matches', 'There is nothing to',
-                                        'it is empty', 'photo.NEF; that is a raw file'))
+    messages = err.splitlines()
+    assert len(messages) == len(inputs) and all(text in message for text, message in zip(
+        ('no file or folder', 'contains no image (JPEG, PNG, TIFF, WebP, AVIF...): it is empty', 'No file matches',
+         'photo.NEF; that is a raw file', 'night.mp4; a video is enhanced only if its file itself is named'), messages))
     assert max(map(len, err.splitlines())) < 400 + len(str(tmp_path))
 
 

@@ -195,5 +195,9 @@ def test_excluded_samples(pairs):
     folders = dict(data_root=str(pairs), data_prefix=dict(img='train/low', gt='train/high'))
     dataset = EnhancementDataset(**folders, exclude=['2', '0'])
     assert [dataset.get_data_info(i)['key'] for i in range(len(dataset))] == ['1', '3']
-    with pytest.raises(ValueError, match=r"exclude=\('7',\).*no image has the key 7"):
-        EnhancementDataset(**folders, exclude=['7'])
+    assert len(EnhancementDataset(**folders, exclude=[2])) == 3
+    with pytest.raises(ValueError, match=r"exclude=\['7', '2'\] of .*no image has the key 7\. .*, set "
+                                         r"train_dataloader\.dataset\.exclude=\['2'\]$"):
+        EnhancementDataset(**folders, exclude=['7', '2'])
+    with pytest.raises(ValueError, match=r'set val_dataloader.dataset.exclude=\[\] and test_dataloader.dataset.exclude=\[\]$'):
+        EnhancementDataset(**folders, exclude=['7'], test_mode=True)

@@ -10,6 +10,7 @@ from processes import train_by_two, use_cpu
 from test_staged_train_loop import CONFIG as STAGED_BASE
 from test_staged_train_loop import SKF as STAGED_SKF
 
+from mmskf.datasets.prior_cache import PriorCache
 from mmskf.datasets.resumable import PositionedDataset
 from mmskf.engine.hooks.prior_cache_hook import simple_datasets
 from mmskf.models import KnowledgeBank
@@ -170,9 +171,27 @@ def test_two_processes(config, pairs, tmp_path):
     assert len(weights(tmp_path / 'work', 2)) > 0
 
 
+def test_what_is_computed_before_an_interruption_is_kept(train, tmp_path, bank_calls, monkeypatch):
+    write = PriorCache.write
+
+    def interrupted(self, *args):
+        if len(bank_calls) == 3:
+            raise KeyboardInterrupt
+        write(self, *args)
+
+    monkeypatch.setattr(PriorCache, 'write', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / 'work')
+    log = next(tmp_path.glob('work/*/*.log')).read_text()
+    assert '4 are computed now (' in log and 'the same command, started again, continues here' in log
+    monkeypatch.undo()
+    train(tmp_path / 'work', 'train_cfg.max_iters=1')
+    assert '2 of 4 training images are there, 2 are computed now' in sorted(tmp_path.glob('work/*/*.log'))[-1].read_text()
+
+
 @pytest.mark.parametrize('max_size, message', [
-    (1e-6, 'needs 1.63e-05 GB, but .*priors has 0 GB already, of at most 1e-06 GB: raise max_size of PriorCacheHook'),
-    (1., 'needs 1.63e-05 GB, but the disk of .*priors has 1e-06 GB left'),
+    (1e-6, 'needs 16.3 kB, but .*priors has 0 bytes already, of at most 1e-06 GB: raise max_size of PriorCacheHook'),
+    (1., 'needs 16.3 kB, but the disk of .*priors has 1.0 kB left'),
 ])
 def test_space_is_checked_before_anything_is_computed(train, tmp_path, bank_calls, monkeypatch, max_size, message):
     monkeypatch.setattr('shutil.disk_usage', lambda path: SimpleNamespace(free=1000))

@@ -6,14 +6,17 @@ import shutil
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
 from tiny import loader, runner_for_training, write_pairs
 
-from mmskf.engine.faults import dead_workers_explained
+from mmskf.datasets import LoadImage, decode_image
+from mmskf.engine.faults import dead_workers_explained, worker_errors_shortened
 from mmskf.engine.hooks.interrupt_hook import InterruptHook, resume_command
 from mmskf.engine.resume import newest_checkpoint
 from mmskf.engine.work_dir_lock import LOCK, WorkDirInUseError, locked
+from mmskf.utils.errors import is_for_user
 
 
 @pytest.fixture(scope='module')
@@ -259,3 +262,35 @@ def test_a_dead_worker():
         list(torch.utils.data.DataLoader(Dies(), num_workers=1))
     with pytest.raises(RuntimeError, match='^other$'), dead_workers_explained():
         raise RuntimeError('other')
+
+
+class Fails(torch.utils.data.Dataset):
+    """Its only sample is a call."""
+
+    def __init__(self, call):
+        self.call = call
+
+    def __getitem__(self, index):
+        return self.call()
+
+    def __len__(self):
+        return 1
+
+
+@pytest.mark.parametrize('call, kind, message', [
+    (lambda: decode_image(b'', 'low/7.png'), OSError, '^low/7.png cannot be read as an image'),
+    (lambda: os.stat('/nowhere/x'), OSError, r"^\[Errno 2\] No such file or directory: '/nowhere/x'$"),
+    (lambda: LoadImage('img').transform(dict(img=np.zeros((2, 2, 7)))), ValueError, "^The array given as 'img'"),
+])
+def test_what_the_user_can_mend_is_one_sentence_from_a_worker_too(call, kind, message):
+    with pytest.raises(kind, match=message) as error, worker_errors_shortened():
+        next(iter(torch.utils.data.DataLoader(Fails(call), num_workers=1)))
+    assert is_for_user(error.value) and 'Traceback' not in str(error.value) and 'Traceback' in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize('call', [lambda: int('x'), lambda: LoadImage('img').transform({})])
+def test_bugs_in_a_worker_keep_their_traceback(call):
+    """An error of another library, and one in code of mmskf that did not raise it."""
+    with pytest.raises(Exception, match='^.?Caught .* in DataLoader worker process 0') as error, worker_errors_shortened():
+        next(iter(torch.utils.data.DataLoader(Fails(call), num_workers=1)))
+    assert not is_for_user(error.value)

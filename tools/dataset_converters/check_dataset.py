@@ -23,14 +23,11 @@ from scipy.fft import dctn
 from scipy.stats import rankdata
 from skimage.registration import phase_cross_correlation
 
-from mmskf.apis.config import paired_layouts
+from mmskf.apis.config import paired_kinds
 from mmskf.datasets import UNPAIRED_SETS, EnhancementDataset, decode_image
 from mmskf.utils.errors import run_tool
 from mmskf.utils.image_folder import describe_skipped, list_images
 
-# Names of the data sets in configs/_base_/datasets.py.
-PAIRED = dict(lol='lol', lol256='lol256', lolv2_real='lolv2_real', paired='paired_folder')
-KINDS = (*PAIRED, 'unpaired')
 CROP_SIZE = 256  # of most methods
 HASH_SIDE, THUMBNAIL_SIDE = 16, 64
 HASH_BITS = HASH_SIDE**2 - 1
@@ -43,7 +40,8 @@ THRESHOLD = 60
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('kind', choices=KINDS, help='data set; "paired" is {train,test}/{low,high} below ROOT')
+    parser.add_argument('kind', choices=[*paired_kinds(), 'unpaired'],
+                        help='data set; "paired" is {train,test}/{low,high} below ROOT')
     parser.add_argument('root', type=Path, help='its folder')
     parser.add_argument('--against', type=Path, nargs='+', default=[], metavar='FOLDER',
                         help='training sets that must not contain a test image: a folder of images, or the folder of a paired '
@@ -127,7 +125,7 @@ def split_configs(kind, root):
         filename_tmpl=split.get('filename_tmpl'),
         exclude=split.get('exclude', ()),
         expected=split.metainfo.num_images,
-        crop_size=CROP_SIZE if name == 'train' else None) for name, split in paired_layouts()[PAIRED[kind]].items()}
+        crop_size=CROP_SIZE if name == 'train' else None) for name, split in paired_kinds()[kind].items()}
 
 
 def find_files(data_root, data_prefix, filename_tmpl, exclude):
@@ -226,7 +224,7 @@ def check_split(name, data_root, data_prefix, filename_tmpl, exclude, expected, 
 def training_images(folder):
     """Paths of the images of a folder, or of the normal-light training images of a paired data set in it."""
     candidates = [folder]
-    for kind in PAIRED:
+    for kind in paired_kinds():
         candidates.append(folder / split_configs(kind, folder)['train']['data_prefix']['gt'])
     for candidate in candidates:
         images = list(map(str, list_images(candidate, recursive=False).images)) if candidate.is_dir() else []

@@ -15,17 +15,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from mmskf.apis.config import paired_layouts
+from mmskf.apis.config import paired_kinds
 from mmskf.datasets import EnhancementDataset, decode_image
 from mmskf.utils.errors import run_tool
 from mmskf.utils.files import atomic_open, check_destination
 
-LAYOUTS = dict(lol='lol', lolv2_real='lolv2_real', paired='paired_folder')
-
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('kind', choices=LAYOUTS, help='data set; "paired" is {train,test}/{low,high} below SRC')
+    parser.add_argument('kind', choices=paired_kinds(), help='data set; "paired" is {train,test}/{low,high} below SRC')
     parser.add_argument('src', type=Path, help='its folder')
     parser.add_argument('dst', type=Path, help='new folder for the reduced images')
     parser.add_argument('--size', type=int, nargs=2, default=(256, 256), metavar=('WIDTH', 'HEIGHT'), help='(default: 256 256)')
@@ -40,7 +38,7 @@ def find_images(kind, root):
         ValueError: If an image has no partner.
     """
     paths = []
-    for split in paired_layouts()[LAYOUTS[kind]].values():
+    for split in paired_kinds()[kind].values():
         dataset = EnhancementDataset(str(root), split.data_prefix, split.get('filename_tmpl'))
         paths += [Path(sample[f'{side}_path']) for sample in map(dataset.get_data_info, range(len(dataset)))
                   for side in split.data_prefix]

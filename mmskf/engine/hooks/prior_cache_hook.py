@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
+from rich.filesize import decimal
 
 from mmskf.datasets.prior_cache import PriorCache, PriorPipeline
 from mmskf.registry import HOOKS
@@ -19,8 +20,6 @@ from .progressive_patch_hook import ProgressivePatchHook
 
 if TYPE_CHECKING:
     from mmskf.models import SKFEditor
-
-GB = 1e9
 
 
 @HOOKS.register_module()
@@ -89,22 +88,27 @@ class PriorCacheHook(Hook):
         if count:
             self._check_space(needed, present, cache)
         runner.logger.info(f'Prior cache {cache.folder}: {len(samples) - count} of {len(samples)} training images are there, '
-                           f'{count} are computed now ({in_gb(needed)})')
+                           f'{count} are computed now ({decimal(needed)})')
         todo = list(missing.items())
-        for key, (pipeline, info) in track_iter_progress(todo) if todo and is_main_process() else todo:
-            cache.write(key, prior_of(model, pipeline.whole(info)[2]))
+        try:
+            for key, (pipeline, info) in track_iter_progress(todo) if todo and is_main_process() else todo:
+                cache.write(key, prior_of(model, pipeline.whole(info)[2]))
+        except KeyboardInterrupt:
+            runner.logger.info('The prior cache is not complete yet. What is computed is kept: the same command, started again, '
+                               'continues here')
+            raise
         barrier()
 
     def _check_space(self, needed: int, present: int, cache: PriorCache) -> None:
-        if present + needed > self.max_size * GB:
-            raise OSError(f'The prior cache needs {in_gb(needed)}, but {self.folder} has {in_gb(present)} already, of at most '
-                          f'{self.max_size:g} GB: raise max_size of PriorCacheHook, or delete the folders of other banks there '
-                          f'(all but {cache.folder.name})')
+        if present + needed > self.max_size * 1e9:
+            raise OSError(f'The prior cache needs {decimal(needed)}, but {self.folder} has {decimal(present)} already, of at '
+                          f'most {self.max_size:g} GB: raise max_size of PriorCacheHook, or delete the folders of other banks '
+                          f'there (all but {cache.folder.name})')
         folder = self.folder.absolute()
         disk = next(place for place in (folder, *folder.parents) if place.exists())
         free = shutil.disk_usage(disk).free
         if needed > free:
-            raise OSError(f'The prior cache needs {in_gb(needed)}, but the disk of {self.folder} has {in_gb(free)} left: set '
+            raise OSError(f'The prior cache needs {decimal(needed)}, but the disk of {self.folder} has {decimal(free)} left: set '
                           'folder of PriorCacheHook to another disk')
 
 
@@ -125,11 +129,6 @@ def prior_of(model: 'SKFEditor', sample: dict) -> SemanticPrior:
     preprocess: Any = model.data_preprocessor
     inputs = preprocess(pseudo_collate([sample]), training=False)['inputs']
     return bank(inputs[:, :3], logits=model.reads_logits)
-
-
-def in_gb(size: float) -> str:
-    """A number of bytes, for messages."""
-    return f'{size / GB:.3g} GB'
 
 
 def simple_datasets(dataset: Any) -> list:
