@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from mmengine.model import is_model_wrapper
@@ -7,19 +7,20 @@ if TYPE_CHECKING:
     from mmskf.models.editors.enhancement_editor import EnhancementEditor
 
 
-def compile_networks(editor: 'EnhancementEditor', **options: Any) -> None:
+def compile_networks(editor: 'EnhancementEditor', options: Literal[True] | dict[str, Any] = True) -> None:
     """Compiles an editor's generator and knowledge bank with ``torch.compile``; the first calls take minutes.
 
     The rest of a step is left as it is: losses with regions of any number and size would be compiled again and again.
 
     Args:
         editor (EnhancementEditor): Compiled in place; the names of its weights stay the same.
-        **options: Of ``torch.compile``: ``backend`` ('inductor' by default), ``mode``, ``dynamic`` (True for images of many
-            sizes).
+        options (True or dict): The field ``compile`` of a config. A dict has options of ``torch.compile``: ``backend``
+            ('inductor' by default), ``mode``, ``dynamic`` (True for images of many sizes). Defaults to True.
 
     Raises:
         RuntimeError: If the default backend lacks the C++ compiler that it needs on a CPU.
     """
+    options = {} if options is True else options
     generator = editor.generator.module if is_model_wrapper(editor.generator) else editor.generator
     if options.get('backend', 'inductor') == 'inductor' and next(generator.parameters()).device.type == 'cpu':
         _check_cpp_compiler()

@@ -69,7 +69,7 @@ class Runner(BaseRunner):
         if not options:
             return
         model = self.model.module if is_model_wrapper(self.model) else self.model
-        compile_networks(model, **({} if options is True else options))
+        compile_networks(model, options)
         self.logger.info('Generator and knowledge bank are compiled: the first iterations take longer, up to minutes')
 
     def _choose_checkpoint(self) -> None:

@@ -46,7 +46,7 @@ def test_the_first_batch_initializes_a_compiled_flow():
     for name, weight in model.generator.flow.named_parameters():
         if name.endswith('actnorm.bias'):
             torch.nn.init.zeros_(weight)
-    compile_networks(model, backend=graphs)
+    compile_networks(model, dict(backend=graphs))
     lq, gt = torch.rand(2, 6, 16, 16), torch.rand(2, 3, 16, 16)
     for _ in range(3):
         latent = model.generator(lq, None, gt).latent
@@ -67,7 +67,7 @@ def test_generator_and_bank_are_compiled():
     image, graphs, keys = torch.rand(1, 3, 40, 56), Graphs(), list(model.state_dict())
     model.skb.load()
     expected = model.skb(image)
-    compile_networks(model, backend=graphs)
+    compile_networks(model, dict(backend=graphs))
     prior = model.skb(image)
     of_bank = graphs.count
     assert of_bank and torch.equal(prior.logits, expected.logits)

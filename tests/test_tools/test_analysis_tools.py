@@ -155,6 +155,10 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     assert 'training, cached priors, float32' in capsys.readouterr().out
     assert results['cached', False]['skb'] == 0 and results['cached', False]['flops'] < results['training', False]['flops']
     assert results['cached', False]['output'].keys() == results['training', False]['output'].keys()
+    results.clear()
+    module.main([*options, '--runs', 'image', '--profile', '--cfg-options', 'compile.backend=eager'])
+    printed = capsys.readouterr().out
+    assert '| image, float32, compiled |' in printed and '| operators |' in printed and 'convolution' in printed
     # All methods, of which there is one here; what is counted is what PyTorch counts.
     assert {'drbn_skf_lol', 'hwmnet_skf_lol', 'llflow_l_skf_lol'} < set(module.methods_with_skf())
     monkeypatch.setattr(module, 'methods_with_skf', lambda: [str(config)])
@@ -277,7 +281,7 @@ def test_gpu_report(tool, tmp_path, capsys):
     benchmark = tool('tools/analysis_tools/benchmark')
     for options in ([], ['--small']):
         args = module.parse_args(['--device', 'cpu', *options])
-        for name in ('amp', 'memory', 'images'):
+        for name in ('amp', 'memory', 'images', 'compiled'):
             for part in module.PARTS[name](args):
                 assert part.command[0] == str(module.BENCHMARK)
                 assert benchmark.load_config(benchmark.parse_args(part.command[1:]).config)

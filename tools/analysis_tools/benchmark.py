@@ -3,8 +3,8 @@
 Time and peak memory of enhancing one image and of one training step, and the time spent in the knowledge bank. The images are
 synthetic, and the weights random unless a checkpoint is given; the knowledge bank's are never read. Data loading is excluded.
 Each row runs in a fresh process, so that none profits from memory warmed up by another. ``--runs cached`` is the training step
-with cached priors (PriorCacheHook). ``--all`` measures every method that has SKF, in its configuration for LOL. The table is
-Markdown.
+with cached priors (PriorCacheHook); ``--cfg-options compile=True`` measures compiled networks, without the bank's share.
+``--all`` measures every method that has SKF, in its configuration for LOL. The table is Markdown.
 
 GFLOP/s counts the convolutions and matrix products of forward and backward pass, the knowledge bank's included. What they could
 be is shown by a plain 3x3 convolution of 64 channels on the same cores: the share of its GFLOP/s tells how much of the time is
@@ -19,7 +19,6 @@ import sys
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -43,14 +42,16 @@ from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import datasets, model_index, optim_wrappers
 from mmskf.datasets.prior_cache import PriorPipeline
+from mmskf.engine.compiling import compile_networks
 from mmskf.engine.hooks.prior_cache_hook import cache_of, prior_of
 from mmskf.models.editors.skf_checks import check_cacheable
+from mmskf.utils.allocator import keep_freed_memory
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
 from mmskf.utils.tables import markdown_row, markdown_table
 
-WARM_UP = 1  # untimed runs, which fill caches and create the optimizer state
+COMPILING = 2  # untimed runs of compiled networks, since a graph may be compiled again when it is first used twice
 COLUMNS = ('model', 'run', 'seconds', 'in the SKB', 'peak memory', 'GFLOP/s', 'of a 3x3 convolution')
 
 
@@ -71,6 +72,7 @@ def parse_args(args=None):
     add_device_argument(parser)
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
+    parser.add_argument('--profile', action='store_true', help='add a column of the operators that take most of the time')
     parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')
     add_cfg_options(parser)
     return parser.parse_args(args)
@@ -92,7 +94,7 @@ def speed_of_convolution(device):
         F.conv2d(image, kernel, padding=1)
         synchronize(device)
         seconds.append(time.perf_counter() - start)
-    return 2 * kernel.numel() * image[0, 0].numel() / statistics.median(seconds[WARM_UP:]) / 1e9
+    return 2 * kernel.numel() * image[0, 0].numel() / statistics.median(seconds[1:]) / 1e9
 
 
 def make_pair(size, index=0):
@@ -164,13 +166,24 @@ def watch(module, device):
     return seconds
 
 
+def largest_operators(run, device):
+    """PyTorch's operators that take 2 % or more of the time of a run, with their shares, such as 'cat 5 %', the largest first."""
+    with torch.profiler.profile() as profiler:
+        run()
+    key = 'self_cpu_time_total' if device.type == 'cpu' else 'self_device_time_total'
+    times = sorted(((getattr(event, key), event.key.removeprefix('aten::')) for event in profiler.key_averages()), reverse=True)
+    total = sum(time for time, _ in times)
+    return ', '.join(f'{name} {time / total:.0%}' for time, name in times if time >= 0.02 * total)
+
+
 def measure(args, config, name, bf16):
     """Measures one run of a config; must be called in a fresh process.
 
     Returns:
-        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``memory`` (bytes); ``flops`` of one run;
-        ``convolution``: GFLOP/s of a 3x3 convolution, measured right after it; ``output``: the enhanced image (1, 3, H, W) in
-        float32, or the logs of the last training step.
+        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``compiled``: whether the networks are, which
+        hides that share; ``memory`` (bytes); ``flops`` of one run; ``convolution``: GFLOP/s of a 3x3 convolution, measured right
+        after it; ``operators``: see :func:`largest_operators`; ``output``: the enhanced image (1, 3, H, W) in float32, or the
+        logs of the last training step.
     """
     torch.manual_seed(0)
     device = torch.device(args.device)
@@ -180,32 +193,39 @@ def measure(args, config, name, bf16):
     before = reset_peak(device)
     model = init_model(cfg, args.checkpoint, args.device)
     run = RUNS[name](model, cfg, args, bf16)
-    counter = flop_counter()
-    in_bank = watch(getattr(model, 'skb', None), device)
+    with flop_counter() as counter:  # the first run, which also fills caches and creates the optimizer state
+        run()
+    if cfg.get('compile'):
+        compile_networks(model, cfg.compile)
+        for _ in range(COMPILING):
+            run()
+    # A hook would break the graph of a compiled bank.
+    in_bank = watch(None if cfg.get('compile') else getattr(model, 'skb', None), device)
+    reset_peak(device)  # counting and compiling take memory of their own
     seconds, shares = [], []
-    for number in range(WARM_UP + args.repeats):
+    for _ in range(args.repeats):
         in_bank.clear()
-        if number == 1:  # counting the operations of the first run takes memory of its own
-            reset_peak(device)
         synchronize(device)
         start = time.perf_counter()
-        with nullcontext() if number else counter:
-            output = run()
+        output = run()
         synchronize(device)
         seconds.append(time.perf_counter() - start)
         shares.append(sum(in_bank))
     memory = read_peak(device) - before
     return dict(
-        seconds=statistics.median(seconds[WARM_UP:]),
-        skb=statistics.median(shares[WARM_UP:]),
+        seconds=statistics.median(seconds),
+        skb=statistics.median(shares),
+        compiled=bool(cfg.get('compile')),
         memory=memory,
         flops=counter.get_total_flops(),
         convolution=speed_of_convolution(device),
+        operators=largest_operators(run, device) if args.profile else None,
         output=output.float().cpu().numpy() if name == 'image' else {key: value.item() for key, value in output.items()})
 
 
 def prepare(threads):
     """Settings of the measuring process."""
+    keep_freed_memory()
     torch.set_num_threads(threads)
     warnings.filterwarnings('ignore', message='The semantic knowledge bank has no checkpoint')
     MMLogger.get_current_instance().setLevel('WARNING')  # the constructor of the optimizers logs
@@ -234,7 +254,7 @@ def main(args=None):
     size = 'x'.join(map(str, args.size))
     print(f'{args.checkpoint or "random weights"}, images of {size}, {where}, PyTorch {torch.__version__}, median of '
           f'{args.repeats}\n')
-    print(markdown_table(COLUMNS, []), end='')
+    print(markdown_table([*COLUMNS, 'operators'] if args.profile else COLUMNS, []), end='')
     for config in configs:
         for name in args.runs:
             full = None
@@ -242,10 +262,15 @@ def main(args=None):
                 result = in_fresh_process(args, config, name, bf16)
                 speed = result['flops'] / result['seconds'] / 1e9
                 run = f'{TITLES[name]}, {"bfloat16" if bf16 else "float32"}'
+                share = f'{result["skb"] / result["seconds"]:.0%}'
+                if result['compiled']:
+                    run, share = f'{run}, compiled', ''
                 if name == 'image' and bf16:
                     run += f' ({psnr(result["output"], full["output"]):.1f} dB to float32)'
-                cells = (Path(config).stem, run, f'{result["seconds"]:.3f}', f'{result["skb"] / result["seconds"]:.0%}',
-                         f'{result["memory"] / 2**20:.0f} MB', f'{speed:.0f}', f'{speed / result["convolution"]:.0%}')
+                cells = [Path(config).stem, run, f'{result["seconds"]:.3f}', share, f'{result["memory"] / 2**20:.0f} MB',
+                         f'{speed:.0f}', f'{speed / result["convolution"]:.0%}']
+                if args.profile:
+                    cells.append(result['operators'])
                 print(markdown_row(cells), end='', flush=True)
                 full = full or result
 

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE)]  # this checkout's mmskf, whichever is installed
 
 import torch
-from benchmark import WARM_UP, prepare, training_run
+from benchmark import prepare, training_run
 from benchmark_sch import synchronize
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -34,6 +34,7 @@ from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import OptionsAction, add_cfg_options
 
 RESERVED = 1  # GB, for CUDA's context and workspaces of libraries
+WARM_UP = 1  # untimed turns
 CROP_UNIT = 16  # multiples of it suit every model
 
 

@@ -27,6 +27,7 @@ from mmskf.utils.files import atomic_open
 BENCHMARK, BENCHMARK_SCH = HERE / 'benchmark.py', HERE / 'benchmark_sch.py'
 #: Ways to train LLFlow -> fields of its config.
 MEMORY_OPTIONS = {'as it is': [], 'reversible': ['model.generator.reversible=True']}
+COMPILE_OPTIONS = {'as it is': [], 'compiled': ['compile=True']}
 #: A tiny knowledge bank, to try the report without a GPU.
 SMALL_BANK = 'mmseg::hrnet/fcn_hr18s_4xb4-80k_ade20k-512x512.py'
 
@@ -98,32 +99,12 @@ def images(args):
 
 def compiled(args):
     """DRBN-SKF compiled, against itself."""
-    size = '(64, 96)' if args.small else '(400, 600)'
-    name = 'zerodce_skf_lol' if args.small else 'drbn_skf_lol'
-    yield Part(f'torch.compile of {name}', ['-c', COMPILED.format(name=name, size=size, device=args.device)], 300)
+    name, size = ('zerodce_skf_lol', '64x96') if args.small else ('drbn_skf_lol', '400x600')
+    for title, options in COMPILE_OPTIONS.items():
+        command = [*benchmark(args, name, '--runs', 'image', '--size', size), *bank_options(args, *options)]
+        yield Part(f'{name}, image of {size}, {title}', command, 300)
 
 
-COMPILED = '''
-import time, torch
-from mmskf.apis import init_model, load_config
-from mmskf.engine.compiling import compile_networks
-cfg = load_config({name!r})
-cfg.model.skb.checkpoint = None
-model = init_model(cfg, device={device!r})
-image = torch.rand(1, 3, *{size}, device={device!r})
-with torch.inference_mode():
-    expected = model(image)
-    for kind in ('plain', 'compiled'):
-        if kind == 'compiled':
-            compile_networks(model)
-        for run in range(3):
-            start = time.perf_counter()
-            result = model(image)
-            if {device!r}.startswith('cuda'):
-                torch.cuda.synchronize()
-            print(f'{{kind}}, run {{run + 1}}: {{time.perf_counter() - start:.3f}} s, difference '
-                  f'{{(result - expected).abs().max().item():.1e}}')
-'''
 PARTS = dict(tests=tests, amp=amp, sch=sch, memory=memory, images=images, compiled=compiled)
 
 
