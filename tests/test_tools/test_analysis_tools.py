@@ -56,6 +56,14 @@ def test_get_flops_of_attention(tool):
     assert counter.get_total_flops() == 2 * 2 * 2 * 5 * 7 * 4  # 2 heads, 2 products, 2 operations in a multiply-add
 
 
+def test_get_flops_of_depthwise_convolution(tool):
+    """Three times 3x3 operations for each of 8 channels and 6x10 pixels: forward, and backward to image and weights."""
+    conv = torch.nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+    with tool('tools/analysis_tools/get_flops').flop_counter() as counter:
+        conv(torch.rand(1, 8, 6, 10, requires_grad=True)).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * 9 * 8 * 60
+
+
 def test_analyze_logs(tool, tmp_path, capsys):
     main = tool('tools/analysis_tools/analyze_logs').main
     log = tmp_path / 'run' / '2026' / 'vis_data' / 'scalars.json'

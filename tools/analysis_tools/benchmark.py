@@ -47,6 +47,7 @@ from mmskf.engine.hooks.prior_cache_hook import cache_of, prior_of
 from mmskf.models.editors.skf_checks import check_cacheable
 from mmskf.utils.allocator import keep_freed_memory
 from mmskf.utils.errors import run_tool
+from mmskf.utils.logs import logs_to_stderr
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size
 from mmskf.utils.tables import markdown_row, markdown_table
@@ -176,6 +177,7 @@ def largest_operators(run, device):
     return ', '.join(f'{name} {time / total:.0%}' for time, name in times if time >= 0.02 * total)
 
 
+@logs_to_stderr('benchmark.py')
 def measure(args, config, name, bf16):
     """Measures one run of a config; must be called in a fresh process.
 
@@ -243,6 +245,7 @@ def psnr(image, reference):
         return -10 * np.log10(np.square(difference).mean())
 
 
+@logs_to_stderr('benchmark.py')
 def main(args=None):
     args = parse_args(args)
     configs = methods_with_skf() if args.all else [args.config]

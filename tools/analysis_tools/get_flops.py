@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # this checkout's 
 
 import torch
 from prettytable import PrettyTable
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count, sdpa_flop_count
 
 from mmskf.apis import init_model, load_config
 from mmskf.models import KnowledgeBank, SEModule
@@ -29,11 +29,23 @@ def parse_args(args=None):
     return parser.parse_args(args)
 
 
+def flops_of_attention(query, key, value, *args, **kwargs):
+    return sdpa_flop_count(query, key, value)
+
+
+def flops_of_backward_convolution(gradient, x, weight, *args, **kwargs):
+    """Each of the gradients of input and weight takes as many operations as the convolution itself."""
+    *_, transposed, _, _, wanted = args
+    return sum(wanted[:2]) * conv_flop_count(x, weight, gradient, transposed=transposed)
+
+
 def flop_counter():
-    """Counts the operations of a whole run, those of attention on a CPU included, which PyTorch leaves out."""
-    attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    counter = FlopCounterMode(
-        display=False, custom_mapping={attention: lambda query, key, value, *args, **kwargs: sdpa_flop_count(query, key, value)})
+    """Counts the operations of a whole run. PyTorch leaves out attention on a CPU, and takes the gradient of the weights of a
+    depthwise convolution for that of a full one."""
+    counter = FlopCounterMode(display=False, custom_mapping={
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: flops_of_attention,
+        torch.ops.aten.convolution_backward: flops_of_backward_convolution
+    })
     # The hooks that tell modules apart fail in the backward pass of a reversible flow.
     counter.mod_tracker = nullcontext()
     counter.mod_tracker.parents = {'Global'}

@@ -19,21 +19,23 @@ class ResidualDenseBlock(nn.Module):
 
     def __init__(self, channels: int, growth: int, layers: int = 4):
         super().__init__()
-        self.widths = (channels, *[growth] * (layers - 1))
+        self.growth = growth
+        self.widths = (channels, *[growth] * (layers - 1))  # of the features that the layers read
         self.convs = nn.ModuleList(nn.Conv2d(sum(self.widths[:i + 1]), growth, 3, padding=1) for i in range(layers))
         self.fusion = nn.Conv2d(channels + layers * growth, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A convolution with few outputs is slow on CPUs, whose vectors hold 16 of them. So each feature is convolved once, for all
-        # layers that read it, instead of once by each of them.
-        layers = [conv.weight.split(self.widths[:i + 1], dim=1) for i, conv in enumerate(self.convs)]
-        kernels = [torch.cat([kernel[i] for kernel in layers[i:]]) for i in range(len(layers))]
-        biases, growth = torch.cat([conv.bias for conv in self.convs]), len(self.convs[0].bias)
-        features, sums = [x], F.conv2d(x, kernels[0], biases, padding=1).split(growth, dim=1)
+        # A convolution with few outputs is slow on CPUs, whose vectors hold 16 of them. So each feature is convolved once, for
+        # all layers that read it, instead of once by each of them.
+        weights, biases = ([conv.get_parameter(name) for conv in self.convs] for name in ('weight', 'bias'))
+        parts = [weight.split(self.widths[:i + 1], dim=1) for i, weight in enumerate(weights)]
+        kernels = [torch.cat([of_layer[i] for of_layer in parts[i:]]) for i in range(len(parts))]
+        features = [x]
+        sums = F.conv2d(x, kernels[0], torch.cat(biases), padding=1).split(self.growth, dim=1)
         for kernel in kernels[1:]:
             features.append(F.relu(sums[0]))
-            changes = F.conv2d(features[-1], kernel, padding=1).split(growth, dim=1)
-            sums = [before + change for before, change in zip(sums[1:], changes)]
+            changes = F.conv2d(features[-1], kernel, padding=1).split(self.growth, dim=1)
+            sums = tuple(before + change for before, change in zip(sums[1:], changes))
         features.append(F.relu(sums[0]))
         return x + self.fusion(torch.cat(features, dim=1))
 
