@@ -27,11 +27,10 @@ class ResidualDenseBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # A convolution with few outputs is slow on CPUs, whose vectors hold 16 of them. So each feature is convolved once, for
         # all layers that read it, instead of once by each of them.
-        weights, biases = ([conv.get_parameter(name) for conv in self.convs] for name in ('weight', 'bias'))
-        parts = [weight.split(self.widths[:i + 1], dim=1) for i, weight in enumerate(weights)]
+        parts = [conv.get_parameter('weight').split(self.widths[:i + 1], dim=1) for i, conv in enumerate(self.convs)]
         kernels = [torch.cat([of_layer[i] for of_layer in parts[i:]]) for i in range(len(parts))]
-        features = [x]
-        sums = F.conv2d(x, kernels[0], torch.cat(biases), padding=1).split(self.growth, dim=1)
+        biases = torch.cat([conv.get_parameter('bias') for conv in self.convs])
+        features, sums = [x], F.conv2d(x, kernels[0], biases, padding=1).split(self.growth, dim=1)
         for kernel in kernels[1:]:
             features.append(F.relu(sums[0]))
             changes = F.conv2d(features[-1], kernel, padding=1).split(self.growth, dim=1)
