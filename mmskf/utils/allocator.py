@@ -10,9 +10,9 @@ def keep_freed_memory(size: int = 2**28) -> None:
     """Lets this process keep freed memory for its next tensors; only with glibc, the C library of most Linux distributions.
 
     glibc returns each block of more than 32 MB to the system at once, and a new one is cleared page by page when it is first
-    written to: for the feature maps of an image, up to a quarter of the time. The setting is for the whole process, and the
-    tools and the command make it, not the package. What ``MALLOC_MMAP_THRESHOLD_`` or ``MALLOC_TRIM_THRESHOLD_`` in the
-    environment says is left as it is.
+    written to: for large feature maps, up to a third of the time. Kept blocks fit less well, though, so the peak of memory is
+    higher by up to 40 %. The setting is for the whole process, so the tools and the command make it, not the package. What
+    ``MALLOC_MMAP_THRESHOLD_`` or ``MALLOC_TRIM_THRESHOLD_`` in the environment says is left as it is.
 
     Args:
         size (int): Size of the largest blocks that are kept, and of what may stay free, in bytes below 2^31. Defaults to 256 MiB.
