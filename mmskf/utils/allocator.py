@@ -12,16 +12,17 @@ def keep_freed_memory(size: int = 2**28) -> None:
     glibc returns each block of more than 32 MB to the system at once, and a new one is cleared page by page when it is first
     written to: for large feature maps, up to a third of the time. Kept blocks fit less well, though, so the peak of memory is
     higher by up to 40 %. The setting is for the whole process, so the tools and the command make it, not the package. What
-    ``MALLOC_MMAP_THRESHOLD_`` or ``MALLOC_TRIM_THRESHOLD_`` in the environment says is left as it is.
+    ``MALLOC_MMAP_THRESHOLD_``, ``MALLOC_TRIM_THRESHOLD_`` or ``GLIBC_TUNABLES`` in the environment says is left as it is.
 
     Args:
         size (int): Size of the largest blocks that are kept, and of what may stay free, in bytes below 2^31. Defaults to 256 MiB.
     """
-    if {'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'} & os.environ.keys():
+    chosen = {'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'} & os.environ.keys()
+    if chosen or 'malloc' in os.environ.get('GLIBC_TUNABLES', ''):
         return
     try:
-        glibc = ctypes.CDLL('libc.so.6')
-    except OSError:
+        mallopt = ctypes.CDLL('libc.so.6').mallopt
+    except (OSError, AttributeError):
         return
-    glibc.mallopt(M_MMAP_THRESHOLD, size)
-    glibc.mallopt(M_TRIM_THRESHOLD, size)
+    if mallopt(M_MMAP_THRESHOLD, size):  # versions that refuse it are left as they are
+        mallopt(M_TRIM_THRESHOLD, size)

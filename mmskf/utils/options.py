@@ -42,6 +42,17 @@ def add_cfg_options(parser: ArgumentParser) -> None:
                         help='change fields of the config, such as train_dataloader.num_workers=0')
 
 
+def positive(text: str) -> int:
+    """A number of 1 or more, for argparse.
+
+    Raises:
+        ArgumentTypeError: If it is something else.
+    """
+    if not re.fullmatch(r'0*[1-9]\d*', text):
+        raise ArgumentTypeError(f'{text!r}: expected a whole number of 1 or more')
+    return int(text)
+
+
 def image_size(text: str) -> tuple[int, int]:
     """HEIGHTxWIDTH, such as '400x600' -> its two numbers, for argparse.
 

@@ -201,6 +201,7 @@ def test_space_is_checked_before_anything_is_computed(train, tmp_path, bank_call
 
 
 @pytest.mark.parametrize('name, option, message', [
+    ('config', 'default_hooks.prior_cache.max_size=abc', "max_size of PriorCacheHook is 'abc', expected a number of GB above 0"),
     ('progressive', 'resume=False', 'does not work with ProgressivePatchHook'),
     ('blurred', 'resume=False', 'RandomBlur, step 3 of the training pipeline'),
     ('config', 'train_cfg.type=mmengine.IterBasedTrainLoop', 'IterBasedTrainLoop, which has started to load images already'),

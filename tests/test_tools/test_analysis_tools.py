@@ -189,6 +189,19 @@ def test_benchmark(tool, tmp_path, monkeypatch, capsys):
     assert module.psnr(np.full((2, 2), 0.5), np.full((2, 2), 0.6)) == pytest.approx(20)
 
 
+def test_benchmark_keeps_errors_for_users(tool):
+    """They come from a process of their own, which tells of other errors with a traceback."""
+    module = tool('tools/analysis_tools/benchmark')
+    error = module.try_to_measure(module.parse_args(['clahe']), 'clahe', 'training', False)
+    assert isinstance(error, ValueError) and 'nothing to train' in str(error)
+
+
+def test_benchmark_memory_compares_what_is_asked_for(tool):
+    parse = tool('tools/analysis_tools/benchmark_memory').parse_args
+    assert parse(['x']).options == {'model.generator.with_cp': True}
+    assert parse(['x', '--options', 'model.generator.reversible=True']).options == {'model.generator.reversible': True}
+
+
 def test_benchmark_skb(tool, tmp_path, capsys):
     main = tool('tools/analysis_tools/benchmark_skb').main
     (tmp_path / 'tiny.py').write_text(

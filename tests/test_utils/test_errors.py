@@ -135,6 +135,7 @@ def test_every_tool_ends_by_run_tool(name):
     ('tools/analysis_tools/get_flops.py', ['drbn_lol', '--size', '40'], "'40': expected HEIGHTxWIDTH in pixels"),
     ('tools/analysis_tools/gradient_share.py', ['drbn_lol', '{here}/file'], '{here}/file is empty'),
     ('tools/analysis_tools/benchmark.py', ['drbn_lol', '--checkpoint', '{here}/file'], '{here}/file is empty'),
+    ('tools/analysis_tools/benchmark.py', ['drbn_lol', '--repeats', '0'], "'0': expected a whole number of 1 or more"),
     ('tools/analysis_tools/run_ablation.py', ['3', '--work-dir', '{here}/file'], '{here}/file is a file, not a folder'),
     *((f'tools/analysis_tools/{name}.py', [*args, '--device', 'cuda:99'], 'The device cuda:99 is not available')
       for name, *args in (['benchmark', 'drbn_lol'], ['benchmark_sch'], ['benchmark_skb', 'x'], ['skb_stability', 'x'],

@@ -37,6 +37,7 @@ from mmcv.transforms import Compose
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
+from torch.profiler import ProfilerActivity, profile
 
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
@@ -46,10 +47,10 @@ from mmskf.engine.compiling import compile_networks
 from mmskf.engine.hooks.prior_cache_hook import cache_of, prior_of
 from mmskf.models.editors.skf_checks import check_cacheable
 from mmskf.utils.allocator import keep_freed_memory
-from mmskf.utils.errors import run_tool
+from mmskf.utils.errors import is_for_user, run_tool
 from mmskf.utils.logs import logs_to_stderr
 from mmskf.utils.memory import read_peak, reset_peak
-from mmskf.utils.options import add_cfg_options, image_size
+from mmskf.utils.options import add_cfg_options, image_size, positive
 from mmskf.utils.tables import markdown_row, markdown_table
 
 COMPILING = 2  # untimed runs of compiled networks, since a graph may be compiled again when it is first used twice
@@ -66,15 +67,15 @@ def parse_args(args=None):
                         help='what to measure; cached: the training step with cached priors (default: image training)')
     parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
                         help='image size (default: 400x600)')
-    parser.add_argument('--batch-size', type=int, help="batch size of the training step (default: the config's)")
-    parser.add_argument('--crop', type=int, help="side of the training crops (default: the config's)")
+    parser.add_argument('--batch-size', type=positive, help="batch size of the training step (default: the config's)")
+    parser.add_argument('--crop', type=positive, help="side of the training crops (default: the config's)")
     parser.add_argument('--bf16', action='store_true',
                         help='also measure with autocast to bfloat16, and the difference of its image from that in float32')
     add_device_argument(parser)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
+    parser.add_argument('--threads', type=positive, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
     parser.add_argument('--profile', action='store_true', help='add a column of the operators that take most of the time')
-    parser.add_argument('--repeats', type=int, default=5, help='timed runs, whose median is shown (default: 5)')
+    parser.add_argument('--repeats', type=positive, default=5, help='timed runs, whose median is shown (default: 5)')
     add_cfg_options(parser)
     return parser.parse_args(args)
 
@@ -169,9 +170,10 @@ def watch(module, device):
 
 def largest_operators(run, device):
     """PyTorch's operators that take 2 % or more of the time of a run, with their shares, such as 'cat 5 %', the largest first."""
-    with torch.profiler.profile() as profiler:
+    activity, key = ((ProfilerActivity.CPU, 'self_cpu_time_total') if device.type == 'cpu' else
+                     (ProfilerActivity.CUDA, 'self_device_time_total'))
+    with profile(activities=[activity]) as profiler:
         run()
-    key = 'self_cpu_time_total' if device.type == 'cpu' else 'self_device_time_total'
     times = sorted(((getattr(event, key), event.key.removeprefix('aten::')) for event in profiler.key_averages()), reverse=True)
     total = sum(time for time, _ in times)
     return ', '.join(f'{name} {time / total:.0%}' for time, name in times if time >= 0.02 * total)
@@ -182,10 +184,10 @@ def measure(args, config, name, bf16):
     """Measures one run of a config; must be called in a fresh process.
 
     Returns:
-        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them), medians; ``compiled``: whether the networks are, which
-        hides that share; ``memory`` (bytes); ``flops`` of one run; ``convolution``: GFLOP/s of a 3x3 convolution, measured right
-        after it; ``operators``: see :func:`largest_operators`; ``output``: the enhanced image (1, 3, H, W) in float32, or the
-        logs of the last training step.
+        dict: ``seconds`` and ``skb`` (the knowledge bank's share of them; None without one and for compiled networks), medians;
+        ``compiled``: whether the networks are; ``memory`` (bytes); ``flops`` of one run; ``convolution``: GFLOP/s of a 3x3
+        convolution, measured right after it; ``operators``: see :func:`largest_operators`; ``output``: the enhanced image
+        (1, 3, H, W) in float32, or the logs of the last training step.
     """
     torch.manual_seed(0)
     device = torch.device(args.device)
@@ -201,8 +203,8 @@ def measure(args, config, name, bf16):
         compile_networks(model, cfg.compile)
         for _ in range(COMPILING):
             run()
-    # A hook would break the graph of a compiled bank.
-    in_bank = watch(None if cfg.get('compile') else getattr(model, 'skb', None), device)
+    bank = None if cfg.get('compile') else getattr(model, 'skb', None)  # a hook would break the graph of a compiled one
+    in_bank = watch(bank, device)
     reset_peak(device)  # counting and compiling take memory of their own
     seconds, shares = [], []
     for _ in range(args.repeats):
@@ -216,13 +218,23 @@ def measure(args, config, name, bf16):
     memory = read_peak(device) - before
     return dict(
         seconds=statistics.median(seconds),
-        skb=statistics.median(shares),
+        skb=None if bank is None else statistics.median(shares),
         compiled=bool(cfg.get('compile')),
         memory=memory,
         flops=counter.get_total_flops(),
         convolution=speed_of_convolution(device),
         operators=largest_operators(run, device) if args.profile else None,
         output=output.float().cpu().numpy() if name == 'image' else {key: value.item() for key, value in output.items()})
+
+
+def try_to_measure(*args):
+    """:func:`measure`, or the error that it raised for the user: a traceback would be all that the pool tells of it."""
+    try:
+        return measure(*args)
+    except Exception as error:
+        if not is_for_user(error):
+            raise
+        return error
 
 
 def prepare(threads):
@@ -235,7 +247,10 @@ def prepare(threads):
 
 def in_fresh_process(args, config, name, bf16):
     with ProcessPoolExecutor(1, get_context('spawn'), initializer=prepare, initargs=(args.threads, )) as pool:
-        return pool.submit(measure, args, config, name, bf16).result()
+        result = pool.submit(try_to_measure, args, config, name, bf16).result()
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def psnr(image, reference):
@@ -265,9 +280,9 @@ def main(args=None):
                 result = in_fresh_process(args, config, name, bf16)
                 speed = result['flops'] / result['seconds'] / 1e9
                 run = f'{TITLES[name]}, {"bfloat16" if bf16 else "float32"}'
-                share = f'{result["skb"] / result["seconds"]:.0%}'
+                share = '' if result['skb'] is None else f'{result["skb"] / result["seconds"]:.0%}'
                 if result['compiled']:
-                    run, share = f'{run}, compiled', ''
+                    run += ', compiled'
                 if name == 'image' and bf16:
                     run += f' ({psnr(result["output"], full["output"]):.1f} dB to float32)'
                 cells = [Path(config).stem, run, f'{result["seconds"]:.3f}', share, f'{result["memory"] / 2**20:.0f} MB',

@@ -31,7 +31,7 @@ from mmskf.apis import init_model, load_config
 from mmskf.apis.cli import add_device_argument
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
-from mmskf.utils.options import OptionsAction, add_cfg_options
+from mmskf.utils.options import OptionsAction, add_cfg_options, positive
 
 RESERVED = 1  # GB, for CUDA's context and workspaces of libraries
 WARM_UP = 1  # untimed turns
@@ -68,19 +68,20 @@ class TensorBytes(TorchDispatchMode):
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compare memory and time of a training step with and without options.')
     parser.add_argument('config', help='path or name of a config')
-    parser.add_argument('--options', nargs='+', action=OptionsAction, default={'model.generator.with_cp': True},
-                        metavar='FIELD=VALUE', help='what is compared with the config as it is (default: '
+    parser.add_argument('--options', nargs='+', action=OptionsAction, metavar='FIELD=VALUE',
+                        help='what is compared with the config as it is (default: '
                         'model.generator.with_cp=True)')
-    parser.add_argument('--batch-size', type=int, default=1, help='(default: %(default)s)')
-    parser.add_argument('--crop', type=int, default=128, help='side of the training crops (default: %(default)s)')
+    parser.add_argument('--batch-size', type=positive, default=1, help='(default: %(default)s)')
+    parser.add_argument('--crop', type=positive, default=128, help='side of the training crops (default: %(default)s)')
     parser.add_argument('--bf16', action='store_true', help='with autocast to bfloat16')
     parser.add_argument('--cards', nargs='+', type=float, default=[8, 12, 24, 80], metavar='GB',
                         help='memory of GPUs, for what fits; 1 GB of each is left free (default: 8 12 24 80)')
     add_device_argument(parser)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help='CPU threads (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=3, help='timed steps, whose median is shown (default: 3)')
+    parser.add_argument('--threads', type=positive, default=torch.get_num_threads(), help='CPU threads (default: %(default)s)')
+    parser.add_argument('--repeats', type=positive, default=3, help='timed steps, whose median is shown (default: 3)')
     add_cfg_options(parser)
     args = parser.parse_args(args)
+    args.options = args.options or {'model.generator.with_cp': True}
     args.size = None  # only for methods that are trained on whole images
     return args
 

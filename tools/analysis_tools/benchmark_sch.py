@@ -25,6 +25,7 @@ from mmskf.apis.cli import add_device_argument
 from mmskf.models.losses import SCHLoss
 from mmskf.utils.errors import run_tool
 from mmskf.utils.memory import read_peak, reset_peak
+from mmskf.utils.options import positive
 
 NUM_CLASSES = 59
 CLASSES_PER_IMAGE = 15
@@ -145,8 +146,8 @@ def batch_shape(text):
 def parse_args(args=None):
     parser = argparse.ArgumentParser(description='Compares SCHLoss with a plain loop: time, memory and numbers.')
     add_device_argument(parser)
-    parser.add_argument('--threads', type=int, default=2, help='threads of the CPU (default: 2)')
-    parser.add_argument('--repeats', type=int, default=5, help='timed runs, of which the median is shown (default: 5)')
+    parser.add_argument('--threads', type=positive, default=2, help='threads of the CPU (default: 2)')
+    parser.add_argument('--repeats', type=positive, default=5, help='timed runs, of which the median is shown (default: 5)')
     parser.add_argument('--cases', nargs='+', type=batch_shape, default=[batch_shape(case) for case in CASES], metavar='NxCxHxW',
                         help=f'sizes (default: {" ".join(CASES)})')
     return parser.parse_args(args)

@@ -22,7 +22,7 @@ from mmskf.apis.cli import add_device_argument
 from mmskf.apis.config import bank_config
 from mmskf.registry import MODELS
 from mmskf.utils.errors import run_tool
-from mmskf.utils.options import image_size
+from mmskf.utils.options import image_size, positive
 
 WARM_UP = 1  # untimed turns
 
@@ -33,9 +33,9 @@ def parse_args(args=None):
     parser.add_argument('--size', type=image_size, default=(400, 600), metavar='HEIGHTxWIDTH',
                         help='image size (default: 400x600)')
     add_device_argument(parser)
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads(),
+    parser.add_argument('--threads', type=positive, default=torch.get_num_threads(),
                         help='CPU threads (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=5, help='timed turns, whose median is shown (default: 5)')
+    parser.add_argument('--repeats', type=positive, default=5, help='timed turns, whose median is shown (default: 5)')
     return parser.parse_args(args)
 
 

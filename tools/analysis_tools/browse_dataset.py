@@ -12,7 +12,7 @@ from mmengine.registry import DATASETS
 from mmskf.apis import load_config, train_dataloader
 from mmskf.utils.errors import run_tool
 from mmskf.utils.files import check_destination
-from mmskf.utils.options import add_cfg_options
+from mmskf.utils.options import add_cfg_options, positive
 
 
 def parse_args(args=None):
@@ -20,9 +20,9 @@ def parse_args(args=None):
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument('--data-root', help="where the images are (default: the config's)")
-    parser.add_argument('--samples', type=int, default=16, help='number of samples (default: 16)')
-    parser.add_argument('--columns', type=int, default=4, help='samples per row (default: 4)')
-    parser.add_argument('--height', type=int, default=160, help='height of an image in pixels (default: 160)')
+    parser.add_argument('--samples', type=positive, default=16, help='number of samples (default: 16)')
+    parser.add_argument('--columns', type=positive, default=4, help='samples per row (default: 4)')
+    parser.add_argument('--height', type=positive, default=160, help='height of an image in pixels (default: 160)')
     parser.add_argument('--out', default='contact_sheet.png', help='picture to write (default: contact_sheet.png)')
     add_cfg_options(parser)
     return parser.parse_args(args)

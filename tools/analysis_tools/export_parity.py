@@ -25,7 +25,7 @@ from mmskf.apis.config import bank_config, first_test_dataloader, model_index
 from mmskf.export.exporter import DTYPES, ExportError, example, export_model, exportable
 from mmskf.export.runtime import ExportedModel
 from mmskf.utils.errors import run_tool
-from mmskf.utils.options import image_size
+from mmskf.utils.options import image_size, positive
 from mmskf.utils.tables import markdown_row, markdown_table
 
 HEADINGS = ('models', 'largest difference', 'mean difference', 'MB', 'seconds in PyTorch', 'seconds in onnxruntime')
@@ -38,8 +38,8 @@ def parse_args(args=None):
                         help='image sizes; the first is timed (default: 96x128 130x91)')
     parser.add_argument('--bank', help='another knowledge bank, such as skb/hrnet_w18s_camvid')
     parser.add_argument('--dtype', choices=DTYPES, default='float32', help='(default: float32)')
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help='CPU threads (default: %(default)s)')
-    parser.add_argument('--repeats', type=int, default=3, help='timed runs, whose median is shown (default: 3)')
+    parser.add_argument('--threads', type=positive, default=torch.get_num_threads(), help='CPU threads (default: %(default)s)')
+    parser.add_argument('--repeats', type=positive, default=3, help='timed runs, whose median is shown (default: 3)')
     return parser.parse_args(args)
 
 

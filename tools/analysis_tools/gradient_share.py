@@ -23,7 +23,7 @@ from prettytable import PrettyTable
 from mmskf.apis import init_model, load_config, train_dataloader
 from mmskf.apis.cli import add_device_argument
 from mmskf.utils.errors import run_tool
-from mmskf.utils.options import add_cfg_options
+from mmskf.utils.options import add_cfg_options, positive
 
 
 def parse_args(args=None):
@@ -34,7 +34,7 @@ def parse_args(args=None):
     start.add_argument('--warm-up', type=int, metavar='ITERATIONS',
                        help='start from random weights, and first train them with the reconstruction loss alone')
     parser.add_argument('--data-root', help="where the images are (default: the config's)")
-    parser.add_argument('--batches', type=int, default=16, help='training batches to average over (default: 16)')
+    parser.add_argument('--batches', type=positive, default=16, help='training batches to average over (default: 16)')
     add_device_argument(parser)
     add_cfg_options(parser)
     return parser.parse_args(args)

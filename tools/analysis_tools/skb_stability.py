@@ -27,6 +27,7 @@ from mmskf.datasets import EnhancementDataset, decode_image
 from mmskf.datasets.prior_cache import PriorCache, View
 from mmskf.structures import SemanticPrior
 from mmskf.utils.errors import run_tool
+from mmskf.utils.options import positive
 
 
 def parse_args(args=None):
@@ -35,7 +36,7 @@ def parse_args(args=None):
     parser.add_argument('--data-root', required=True, help='where the pairs are')
     parser.add_argument('--layout', choices=paired_layouts(), default='lol', help='folder names (default: lol)')
     parser.add_argument('--split', choices=('train', 'test'), default='test', help='(default: test)')
-    parser.add_argument('--crop', type=int, metavar='SIDE', help='also compare with crops of this size in pixels')
+    parser.add_argument('--crop', type=positive, metavar='SIDE', help='also compare with crops of this size in pixels')
     add_device_argument(parser)
     return parser.parse_args(args)
 

@@ -40,11 +40,13 @@ class PriorCacheHook(Hook):
 
     Raises:
         OSError: If the cache would exceed ``max_size`` or the free space of the disk; before anything is computed.
-        ValueError: If the bank sees anything but the low-light image, or the images are changed after they are loaded other
-            than by crops, flips and transpositions.
+        ValueError: If ``max_size`` is not a positive number, the bank sees anything but the low-light image, or the images are
+            changed after they are loaded other than by crops, flips and transpositions.
     """
 
     def __init__(self, folder: str | Path = 'work_dirs/priors', max_size: float = 50.):
+        if not isinstance(max_size, (int, float)) or max_size <= 0:
+            raise ValueError(f'max_size of PriorCacheHook is {max_size!r}, expected a number of GB above 0')
         self.folder = Path(folder)
         self.max_size = max_size
 

@@ -4,6 +4,7 @@ from golden import Golden, shared
 
 from mmskf.converters import CONVERSIONS, check_strictly
 from mmskf.models import DRBNNet, ssim
+from mmskf.models.editors.drbn.drbn_net import ResidualDenseBlock
 from mmskf.weights import read_state_dict
 
 SCALES = ('res1', 'res2', 'res4')
@@ -21,6 +22,25 @@ def test_golden_with_released_weights(case):
         outputs = net(golden.inputs(case)['x'])
     for name, output in zip(SCALES, outputs):
         golden.check(case, name, output)
+
+
+def test_dense_block_is_that_of_the_concatenated_features():
+    """Also where its weights are computed from others, as weight normalization does."""
+    block = ResidualDenseBlock(6, 4, layers=3).double()
+    torch.nn.utils.parametrizations.weight_norm(block.convs[1])
+    image = torch.rand(2, 6, 9, 11, dtype=torch.float64, requires_grad=True)
+
+    def concatenated(x):
+        features = x
+        for conv in block.convs:
+            features = torch.cat([features, conv(features).relu()], dim=1)
+        return x + block.fusion(features)
+
+    results = []
+    for function in (block, concatenated):
+        output = function(image)
+        results.append([output, *torch.autograd.grad(output.square().sum(), [image, *block.parameters()])])
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
 
 
 def test_a_callable_prior_sees_the_third_recurrence():

@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,10 +30,11 @@ class ResidualDenseBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         # A convolution with few outputs is slow on CPUs, whose vectors hold 16 of them. So each feature is convolved once, for
         # all layers that read it, instead of once by each of them.
-        parts = [conv.get_parameter('weight').split(self.widths[:i + 1], dim=1) for i, conv in enumerate(self.convs)]
+        convs = cast(Sequence[nn.Conv2d], self.convs)
+        parts = [conv.weight.split(self.widths[:i + 1], dim=1) for i, conv in enumerate(convs)]
         kernels = [torch.cat([of_layer[i] for of_layer in parts[i:]]) for i in range(len(parts))]
-        biases = torch.cat([conv.get_parameter('bias') for conv in self.convs])
-        features, sums = [x], F.conv2d(x, kernels[0], biases, padding=1).split(self.growth, dim=1)
+        biases = [conv.bias for conv in convs if conv.bias is not None]
+        features, sums = [x], F.conv2d(x, kernels[0], torch.cat(biases), padding=1).split(self.growth, dim=1)
         for kernel in kernels[1:]:
             features.append(F.relu(sums[0]))
             changes = F.conv2d(features[-1], kernel, padding=1).split(self.growth, dim=1)
