@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 
@@ -27,8 +27,10 @@ def device(request):
 
 @pytest.fixture(autouse=True)
 def loggers():
-    """Two runs within a second share a logger by their name, which would write to what the first test listened to."""
+    """Two runs within a second share a name, and by that a logger, which would write to what the first test listened to, and
+    the scores of the first."""
     MMLogger._instance_dict.clear()
+    MessageHub._instance_dict.clear()
 
 
 @pytest.fixture(autouse=True)
