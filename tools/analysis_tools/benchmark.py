@@ -14,13 +14,15 @@ Peak memory is everything that the model needs beyond the libraries: weights, fe
 state; on a CPU (Linux) resident memory, on a GPU the memory of its tensors.
 """
 import argparse
+import os
 import statistics
 import sys
+import threading
 import time
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,7 +49,7 @@ from mmskf.engine.compiling import compile_networks
 from mmskf.engine.hooks.prior_cache_hook import cache_of, prior_of
 from mmskf.models.editors.skf_checks import check_cacheable
 from mmskf.utils.allocator import keep_freed_memory
-from mmskf.utils.errors import is_for_user, run_tool
+from mmskf.utils.errors import FAILED, is_for_user, run_tool
 from mmskf.utils.logs import logs_to_stderr
 from mmskf.utils.memory import read_peak, reset_peak
 from mmskf.utils.options import add_cfg_options, image_size, positive
@@ -245,8 +247,15 @@ def prepare(threads):
     MMLogger.get_current_instance().setLevel('WARNING')  # the constructor of the optimizers logs
 
 
+def start_process(threads):
+    """Unlike others of a pool, this process ends with its parent, even if that is killed."""
+    parent = parent_process()
+    threading.Thread(target=lambda: parent.join() or os._exit(FAILED), daemon=True).start()
+    prepare(threads)
+
+
 def in_fresh_process(args, config, name, bf16):
-    with ProcessPoolExecutor(1, get_context('spawn'), initializer=prepare, initargs=(args.threads, )) as pool:
+    with ProcessPoolExecutor(1, get_context('spawn'), initializer=start_process, initargs=(args.threads, )) as pool:
         result = pool.submit(try_to_measure, args, config, name, bf16).result()
     if isinstance(result, Exception):
         raise result
