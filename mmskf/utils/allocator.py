@@ -6,7 +6,7 @@ import os
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
-def keep_freed_memory(size: int = 2**28) -> None:
+def keep_freed_memory(size: int = 2**27) -> None:
     """Lets this process keep freed memory for its next tensors; only with glibc, the C library of most Linux distributions.
 
     glibc returns each block of more than 32 MB to the system at once, and a new one is cleared page by page when it is first
@@ -15,7 +15,7 @@ def keep_freed_memory(size: int = 2**28) -> None:
     ``MALLOC_MMAP_THRESHOLD_``, ``MALLOC_TRIM_THRESHOLD_`` or ``GLIBC_TUNABLES`` in the environment says is left as it is.
 
     Args:
-        size (int): Size of the largest blocks that are kept, and of what may stay free, in bytes below 2^31. Defaults to 256 MiB.
+        size (int): Size of the largest blocks that are kept, and of what may stay free, in bytes below 2^31. Defaults to 128 MiB.
     """
     chosen = {'MALLOC_MMAP_THRESHOLD_', 'MALLOC_TRIM_THRESHOLD_'} & os.environ.keys()
     if chosen or 'malloc' in os.environ.get('GLIBC_TUNABLES', ''):
