@@ -53,9 +53,8 @@ def facts(name: str) -> dict[str, Any]:
         found['of these in SE modules'] = se
     found['in tiles from'] = f'{generator.max_pixels:,} pixels' if generator.max_pixels else 'never'
     bank = getattr(model, 'skb', None)
-    found['knowledge bank'] = f'none; {DEFAULT_BANK} segments photos'
-    if bank is not None:
-        found['knowledge bank'] = f'{bank.label}, {bank.checkpoint or "random weights"}'
+    found['knowledge bank'] = (f'none; {DEFAULT_BANK} segments photos' if bank is None else
+                               f'{bank.label}, {bank.checkpoint or "random weights"}')
     found['classes'] = class_names(build_bank(DEFAULT_BANK) if bank is None else bank)
     for result in entry['Results'] if entry else ():
         scores = ', '.join(f'{metric} {score}' for metric, score in result['Metrics'].items())

@@ -223,9 +223,7 @@ def check_split(name, data_root, data_prefix, filename_tmpl, exclude, expected, 
 
 def training_images(folder):
     """Paths of the images of a folder, or of the normal-light training images of a paired data set in it."""
-    candidates = [folder]
-    for kind in paired_kinds():
-        candidates.append(folder / split_configs(kind, folder)['train']['data_prefix']['gt'])
+    candidates = [folder, *(folder / layout['train'].data_prefix['gt'] for layout in paired_kinds().values())]
     for candidate in candidates:
         images = list(map(str, list_images(candidate, recursive=False).images)) if candidate.is_dir() else []
         if images:
